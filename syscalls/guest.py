@@ -1,0 +1,59 @@
+"""What the kernel asks of the machine that runs it: memory, ticks and the faults between them.
+
+The kernel never sees an engine.  It is handed objects that satisfy these protocols; unit tests hand it plain byte
+arrays, ``emu.machine`` hands it page tables.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+PAGE = 4096
+"""Bytes of a hardware page: what x86-64 page tables map, whatever page size the World tells the guest."""
+
+PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
+
+
+class GuestFault(Exception):
+    """The kernel touched guest memory that the guest itself could not; becomes EFAULT (or a fatal signal)."""
+
+    def __init__(self, addr: int, write: bool = False) -> None:
+        super().__init__(f"{'write to' if write else 'read of'} unmapped guest address {addr:#x}")
+        self.addr = addr
+        self.write = write
+
+
+class OutOfFrames(Exception):
+    """The machine has no guest frame left; becomes ENOMEM."""
+
+
+class GuestMemory(Protocol):
+    """The virtual memory of one guest process.  Addresses and sizes of mapping calls are multiples of :data:`PAGE`."""
+
+    def read(self, addr: int, size: int) -> bytes:
+        """Return *size* bytes at *addr*; raise :class:`GuestFault` with the first address the guest cannot read."""
+        ...
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Store *data* at *addr*; raise :class:`GuestFault` if any byte is unmapped or read-only, storing nothing."""
+        ...
+
+    def map(self, addr: int, size: int, prot: int) -> None:
+        """Map zero-filled pages with *prot*, replacing what was there; raise :class:`OutOfFrames`."""
+        ...
+
+    def unmap(self, addr: int, size: int) -> None:
+        """Remove every page of the range; what is not mapped is ignored."""
+        ...
+
+    def protect(self, addr: int, size: int, prot: int) -> None:
+        """Give every mapped page of the range *prot*, keeping contents and dirtiness."""
+        ...
+
+    def discard(self, addr: int, size: int) -> None:
+        """Make every mapped page of the range read as zero again (MADV_DONTNEED)."""
+        ...
+
+    def resident(self, addr: int, n_pages: int) -> bytes:
+        """Return a byte for each hardware page from *addr* on: 1 where a frame is behind it, else 0."""
+        ...
