@@ -1,0 +1,129 @@
+"""Flags, command numbers and structure layouts of the x86-64 Linux ABI.
+
+Plain constants, named as the headers name them, so that a test can compile one C program and compare each of them
+(``tests/syscalls/test_abi.py``).  System call numbers stand in :mod:`syscalls.table`, error numbers in
+:mod:`syscalls.errno`.  Layouts are little endian and as wide as the kernel's, padding included.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+# open(2)
+O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE = 0, 1, 2, 3
+O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC = 0o100, 0o200, 0o400, 0o1000
+O_APPEND, O_NONBLOCK, O_DSYNC, O_ASYNC = 0o2000, 0o4000, 0o10000, 0o20000
+O_DIRECT, O_LARGEFILE, O_DIRECTORY, O_NOFOLLOW = 0o40000, 0o100000, 0o200000, 0o400000
+O_NOATIME, O_CLOEXEC, O_PATH = 0o1000000, 0o2000000, 0o10000000
+O_SYNC, O_TMPFILE = 0o4010000, 0o20200000
+
+# openat(2), fstatat(2), faccessat(2)
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EACCESS, AT_SYMLINK_FOLLOW = 0x100, 0x200, 0x200, 0x400
+AT_NO_AUTOMOUNT, AT_EMPTY_PATH = 0x800, 0x1000
+
+# fcntl(2), lseek(2), access(2)
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC = 0, 1, 2, 3, 4, 1030
+FD_CLOEXEC = 1
+SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE = 0, 1, 2, 3, 4
+F_OK, X_OK, W_OK, R_OK = 0, 1, 2, 4
+S_IFMT, S_IFIFO, S_IFCHR, S_IFDIR, S_IFREG, S_IFLNK = 0o170000, 0o010000, 0o020000, 0o040000, 0o100000, 0o120000
+PATH_MAX, NAME_MAX, IOV_MAX = 4096, 255, 1024
+MAX_RW_COUNT = 0x7FFF_F000  # the most that one read or write moves: read(2), NOTES
+
+# mmap(2), mprotect(2), mremap(2)
+PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 1, 2, 4, 8
+PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
+MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 0x01, 0x02, 0x03, 0x0F
+MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT, MAP_GROWSDOWN = 0x10, 0x20, 0x40, 0x100
+MAP_DENYWRITE, MAP_EXECUTABLE, MAP_LOCKED, MAP_NORESERVE = 0x800, 0x1000, 0x2000, 0x4000
+MAP_POPULATE, MAP_NONBLOCK, MAP_STACK, MAP_HUGETLB = 0x8000, 0x10000, 0x20000, 0x40000
+MAP_SYNC, MAP_FIXED_NOREPLACE = 0x80000, 0x100000
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+
+# madvise(2)
+MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED = 0, 1, 2, 3, 4
+MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK = 8, 9, 10, 11
+MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 12, 13, 14, 15
+MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK = 16, 17, 18, 19
+MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE = 20, 21, 22, 23
+MADV_DONTNEED_LOCKED, MADV_COLLAPSE, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE = 24, 25, 102, 103
+MADV_HWPOISON, MADV_SOFT_OFFLINE = 100, 101
+
+# arch_prctl(2), prctl(2)
+ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
+ARCH_GET_CPUID, ARCH_SET_CPUID = 0x1011, 0x1012
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4
+PR_GET_KEEPCAPS, PR_SET_KEEPCAPS, PR_SET_NAME, PR_GET_NAME = 7, 8, 15, 16
+PR_GET_SECCOMP, PR_CAPBSET_READ, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 21, 23, 29, 30
+PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE = 38, 39, 41, 42
+PR_SET_VMA, PR_SET_VMA_ANON_NAME = 0x5356_4D41, 0
+
+# clock_gettime(2)
+CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID = 0, 1, 2, 3
+CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME = 4, 5, 6, 7
+CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM, CLOCK_TAI = 8, 9, 11
+TIMER_ABSTIME = 1
+
+# signal(7), rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2)
+SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE = 1, 2, 3, 4, 5, 6, 7, 8
+SIGKILL, SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT = 9, 10, 11, 12, 13, 14, 15, 16
+SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU = 17, 18, 19, 20, 21, 22, 23, 24
+SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS = 25, 26, 27, 28, 29, 30, 31
+N_SIGNALS = 64
+SIG_DFL, SIG_IGN = 0, 1
+SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
+SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO, SA_RESTORER = 0x1, 0x2, 0x4, 0x0400_0000
+SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = 0x0800_0000, 0x1000_0000, 0x4000_0000, 0x8000_0000
+SA_EXPOSE_TAGBITS = 0x800
+SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 0x8000_0000
+MINSIGSTKSZ = 2048
+
+# futex(2), getrandom(2)
+FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0, 1, 9, 10
+FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME = 128, 256
+GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE = 1, 2, 4
+
+# getrlimit(2); RLIM_INFINITY is "no limit"
+RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS = 0, 1, 2, 3, 4, 5
+RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING = 6, 7, 8, 9, 10, 11
+RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME, RLIM_NLIMITS = 12, 13, 14, 15, 16
+RLIM_INFINITY = (1 << 64) - 1
+
+# getauxval(3); the kernel's order of them stands in syscalls.auxv
+AT_NULL, AT_IGNORE, AT_EXECFD, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE = 0, 1, 2, 3, 4, 5, 6, 7
+AT_FLAGS, AT_ENTRY, AT_NOTELF, AT_UID, AT_EUID, AT_GID, AT_EGID = 8, 9, 10, 11, 12, 13, 14
+AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE, AT_BASE_PLATFORM, AT_RANDOM, AT_HWCAP2 = 15, 16, 17, 23, 24, 25, 26
+AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN, AT_HWCAP3, AT_HWCAP4 = 27, 28, 29, 30
+AT_EXECFN, AT_SYSINFO, AT_SYSINFO_EHDR, AT_MINSIGSTKSZ = 31, 32, 33, 51
+
+TASK_SIZE = 0x7FFF_FFFF_F000  # the end of user space with four-level page tables, less the guard page
+MMAP_MIN_ADDR = 0x1_0000  # the default of /proc/sys/vm/mmap_min_addr
+MAX_MAP_COUNT = 65_530  # the default of /proc/sys/vm/max_map_count
+
+U64 = Struct("<Q")
+U32 = Struct("<I")
+TIMESPEC = Struct("<qq")  # seconds, nanoseconds
+TIMEVAL = Struct("<qq")  # seconds, microseconds
+TIMEZONE = Struct("<ii")
+UTSNAME = Struct("<65s65s65s65s65s65s")
+RLIMIT = Struct("<QQ")
+KERNEL_SIGACTION = Struct("<QQQQ")  # handler, flags, restorer, mask: the kernel's order, not the C library's
+STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
+IOVEC = Struct("<QQ")
+# struct stat: dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, then three (seconds, nanoseconds)
+STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")
+# struct sysinfo: uptime, loads[3], total, free, shared, buffer, total swap, free swap, processes, high, free high, unit
+SYSINFO = Struct("<q3Q6QH2x4xQQI4x")
+ROBUST_LIST_HEAD_SIZE = 24
+RSEQ_SIZE = 32  # the original struct rseq, the only size that kernels before 6.3 accept
+SIGSET_SIZE = 8
+
+
+def names(prefix: str) -> dict[int, str]:
+    """Return value -> name of the constants that start with *prefix* (``"MADV_"``); the first name of a value wins."""
+    found: dict[int, str] = {}
+    for name, value in globals().items():
+        if name.startswith(prefix) and isinstance(value, int):
+            found.setdefault(value, name)
+    return found
