@@ -15,6 +15,19 @@ ABSENT = None
 """How a World says "there is no such thing" (no huge-page file, no AT_RANDOM, no vDSO symbol)."""
 
 
+class WorldError(ValueError):
+    """A World that cannot be: one line that names the key, what is wrong and what is allowed."""
+
+    def __init__(self, key: str, problem: str, allowed: str = "", source: str = "") -> None:
+        self.key, self.problem, self.allowed, self.source = key, problem, allowed, source
+        where = "".join(f"{part}: " for part in (source, key) if part)
+        super().__init__(where + problem + (f"; allowed: {allowed}" if allowed else ""))
+
+    def within(self, source: str) -> WorldError:
+        """The same error, naming the file that it stands in."""
+        return WorldError(self.key, self.problem, self.allowed, source)
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Guest memory: what there is, what limits it, where the kernel places things.  Bytes and addresses."""
@@ -52,9 +65,9 @@ class Cpuid:
     brand: str = "rt0 virtual CPU"
     # Feature flags by /proc/cpuinfo's names; what a World switches off is gone from CPUID and from /proc/cpuinfo alike.
     features: tuple[str, ...] = (
-        "fpu", "tsc", "msr", "pae", "cx8", "cmov", "mmx", "fxsr", "sse", "sse2", "syscall", "nx", "lm", "rdtscp",
-        "pni", "pclmulqdq", "ssse3", "cx16", "sse4_1", "sse4_2", "movbe", "popcnt", "aes", "lahf_lm", "abm",
-        "bmi1", "adx", "constant_tsc", "nonstop_tsc",
+        "fpu", "tsc", "msr", "pae", "cx8", "cmov", "clflush", "mmx", "fxsr", "sse", "sse2", "syscall", "nx", "rdtscp",
+        "lm", "constant_tsc", "nonstop_tsc", "pni", "pclmulqdq", "ssse3", "cx16", "sse4_1", "sse4_2", "movbe",
+        "popcnt", "aes", "lahf_lm", "abm", "bmi1",
     )  # fmt: skip
     # Raw overrides: (leaf, subleaf) -> (eax, ebx, ecx, edx); written in TOML as "0x7.0" = [..., ..., ..., ...].
     leaves: tuple[tuple[int, int, int, int, int, int], ...] = ()
@@ -179,3 +192,8 @@ class World:
     files: tuple[File, ...] = ()
     binds: tuple[tuple[str, str, bool], ...] = ()  # (host path, guest path, writable through)
     responses: tuple[Response, ...] = ()
+
+    @property
+    def possible(self) -> CpuSet:
+        """The CPUs that the machine has, all online: at least those of the affinity mask."""
+        return self.possible_cpus or CpuSet.first(self.cpus.highest + 1)
