@@ -35,7 +35,7 @@ def test_committed_binary_is_what_the_manifest_says(name: str) -> None:
 
     assert store.checked(fixture, data) == data
     assert facts(data) == (fixture.kind, fixture.dwarf, fixture.stripped)
-    assert re.search(rb"\xff Go buildinf:.{18,64}?go([0-9.]+)", data, re.S) is not None
+    assert re.search(rb"\xff Go buildinf:.{18,64}?go([0-9.]+)", data, re.DOTALL) is not None
     assert f"go{fixture.go}".encode() in data
 
 
@@ -68,7 +68,7 @@ def test_damaged_content_is_refused() -> None:
     content = bytearray(lzma.decompress((store.ROOT / fixture.origin.file).read_bytes()))
     content[4096] ^= 1
 
-    with pytest.raises(store.FixtureError, match="hello-1.21.13: sha256 is"):
+    with pytest.raises(store.FixtureError, match=r"hello-1\.21\.13: sha256 is"):
         store.checked(fixture, bytes(content))
 
 

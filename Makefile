@@ -1,0 +1,55 @@
+# Everyday commands.  `make boot` and `make test` set up everything they need by themselves; the second call is instant.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help boot test check golden docs fixtures bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+boot: $(INSTALLED) ## boot the bundled hello to runtime.mstart and show what each function computed
+	@$(BIN)/rt0 boot
+
+test: $(INSTALLED) ## run the whole default test suite
+	@.ci/packages gdb strace qemu-x86_64 npm
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: $(INSTALLED) ## lint, format, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layering.py tests/test_house.py
+
+golden: $(INSTALLED) ## rewrite the golden records, showing the difference first
+	$(BIN)/python -m tests.golden
+
+docs: $(INSTALLED) ## regenerate the generated pages of docs/
+	$(BIN)/python -m docs.generate
+
+fixtures: $(INSTALLED) ## rebuild the committed binaries from source and compare them with the manifest; fetch the large ones
+	@.ci/packages cc npm
+	$(BIN)/python -m fixtures.build
+	$(BIN)/python -m fixtures.fetch
+
+bench: $(INSTALLED) ## whole processes against qemu-user, gdb and strace
+	@.ci/packages gdb strace qemu-x86_64
+	$(BIN)/python -m bench
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f emu/machine/_accel*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without build isolation, so that the build tools are the pinned ones too.
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard emu/machine/*.c)
+	@.ci/packages cc
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rt0 needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); .ci/packages python3-venv; $(PYTHON) -m venv $(VENV); }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
