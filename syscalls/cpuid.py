@@ -3,10 +3,10 @@
 The layout is that of Intel's SDM vol. 2A (CPUID) and AMD's APM vol. 3, appendix E.  A bit is never set for what the
 engine cannot execute, whatever a World asks.
 
-The column "why not" was measured: each instruction of a feature ran natively and under Unicorn 2.1.4 in its default
-CPU model (Haswell) on ten operand pairs, and the results were compared.  Right everywhere: cmov, the SSE family to 4.2 with the
-string compares, popcnt, lzcnt, tzcnt, bmi1, movbe, aes, pclmulqdq, cmpxchg16b, rep movsb, lahf in 64-bit mode,
-clflush, prefetchw, mmx and its extensions, rdtscp.
+The column "why not" was measured: the instructions of each feature ran natively and under Unicorn 2.1.4 in its default
+CPU model (Haswell) on ten operand pairs, and the results were compared.  Right everywhere: cmov, the SSE family to
+4.2 with the string compares, popcnt, lzcnt, tzcnt, bmi1, movbe, aes, pclmulqdq, cmpxchg16b, rep movsb, lahf in 64-bit
+mode, clflush, prefetchw, mmx and its extensions, rdtscp.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sets of CPUs, as counts, lists and masks write them.
 
-The list format is the kernel's (Documentation/admin-guide/kernel-parameters, "cpu lists"): ``0,2-3,64``.  The strides of
-that format (``0-15:2/4``) are not read.
+The list format is the kernel's (Documentation/admin-guide/kernel-parameters, "cpu lists"): ``0,2-3,64``.  The strides
+of that format (``0-15:2/4``) are not read.
 """
 
 from __future__ import annotations

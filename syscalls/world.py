@@ -1,6 +1,7 @@
 """The World: everything that the fake kernel, the loader and the CPU will answer, as one frozen value.
 
-Nothing else configures a run.  The defaults describe one small, fixed Linux machine, so that a run is a function of the binary and the World alone.
+Nothing else configures a run.  The defaults describe one small, fixed Linux machine, so that a run is a function of
+the binary and the World alone.
 Reading and writing TOML, ``KEY=VALUE`` strings and their errors live in :mod:`syscalls.worldfile`; this module holds
 the types, their defaults and what each field means.
 """
@@ -56,7 +57,7 @@ class Thp:
 
 @dataclass(frozen=True, slots=True)
 class Cpuid:
-    """The CPU model: what CPUID, XGETBV and RDTSC say.  The engine's limits win: it never offers what it cannot execute."""
+    """The CPU model: what CPUID says.  The engine's limits win: it never offers what it cannot execute."""
 
     vendor: str = "AuthenticAMD"  # 12 characters
     family: int = 15
@@ -161,6 +162,9 @@ class Response:
     data: bytes | None = None
 
 
+TWO_CPUS = CpuSet.first(2)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All that a user may vary.  Two runs of one image in equal Worlds are equal, byte for byte, on every host."""
@@ -169,7 +173,7 @@ class World:
     env: tuple[str, ...] = ("PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root")  # "NAME=value", in order
     exe: str = ""  # AT_EXECFN and /proc/self/exe; empty: "/bin/" and the binary's file name
     cwd: str = "/"
-    cpus: CpuSet = CpuSet.first(2)  # the affinity mask
+    cpus: CpuSet = TWO_CPUS  # the affinity mask
     possible_cpus: CpuSet | None = None  # None: 0 to the highest of `cpus`; sysfs and the length of the mask follow
     page_size: int = 4096  # AT_PAGESZ, and what mmap, brk and friends round to
     seed: int = 1  # all entropy: AT_RANDOM, getrandom, /dev/urandom
