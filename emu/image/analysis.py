@@ -1,0 +1,103 @@
+"""All that is learned about a program beyond its headers, computed once and kept in the cache."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from emu.image import buildinfo, cache, dynamic, moduledata
+from emu.image.buildinfo import BuildInfo
+from emu.image.dynamic import Dynamic
+from emu.image.elf import Elf
+from emu.image.errors import Unreadable
+from emu.image.moduledata import Moduledata
+from emu.image.pclntab import Pclntab
+from emu.image.symbols import SymbolTable
+from emu.image.types import RUNTIME_PACKAGE, LayoutTables
+
+
+class Analysis(NamedTuple):
+    """What :class:`~emu.image.image.Image` is made of, next to the headers."""
+
+    build: BuildInfo
+    pclntab: Pclntab
+    moduledata: Moduledata | None
+    dynamic: Dynamic
+    layouts: LayoutTables
+    untyped: str | None  # why `layouts` holds no types
+    entries: str  # lines of name, tab, entries in hexadecimal; starts and ends with a newline
+
+
+def cached(elf: Elf, symbols: SymbolTable, sha256: str) -> Analysis:
+    """Return the analysis of *elf*, from the cache if it is there; raise Unreadable if it is not a Go program."""
+    parts = cache.load(sha256)
+    if parts is not None:
+        return _from_parts(elf, parts)
+    found = analyse(elf, symbols)
+    cache.store(sha256, _to_parts(found))
+    return found
+
+
+def analyse(elf: Elf, symbols: SymbolTable) -> Analysis:
+    """Analyse *elf*; raise Unreadable if it is not a Go program, or if its pclntab cannot be read."""
+    from emu.image import golayout  # the DWARF reader: not wanted when the cache has the answer
+
+    build = buildinfo.read(elf, symbols)
+    table, module = moduledata.locate(elf, symbols, build.release)
+    layouts, untyped = golayout.build(elf, symbols)
+    try:
+        loading = dynamic.read(elf)
+    except Unreadable:
+        loading = Dynamic(others=1)  # damaged: nobody but a real loader may try
+    return Analysis(build, table, module, loading, layouts, untyped, _entries(table))
+
+
+def stated_version(elf: Elf, symbols: SymbolTable) -> str:
+    """Return the Go version that *elf* states, or an empty string."""
+    return buildinfo.read(elf, symbols).go
+
+
+def _entries(table: Pclntab) -> str:
+    kept = ((n, e) for n, e in table.by_name.items() if RUNTIME_PACKAGE.match(n))
+    lines = (f"{name}\t{' '.join(f'{entry:x}' for entry in entries)}\n" for name, entries in kept)
+    return "\n" + "".join(lines)
+
+
+def _to_parts(found: Analysis) -> dict[str, str]:
+    facts = {
+        "build": found.build._asdict(),
+        "pclntab": [found.pclntab.offset, found.pclntab.end - found.pclntab.offset, found.pclntab.text],
+        "moduledata": found.moduledata and found.moduledata._asdict(),
+        "dynamic": found.dynamic._asdict(),
+        "untyped": found.untyped,
+    }
+    return {
+        "facts": json.dumps(facts),
+        "globals": json.dumps(found.layouts.globals),
+        "types": found.layouts.types,
+        "signatures": found.layouts.signatures,
+        "entries": found.entries,
+    }
+
+
+def _from_parts(elf: Elf, parts: dict[str, str]) -> Analysis:
+    facts = json.loads(parts["facts"])
+    build, module, loading = facts["build"], facts["moduledata"], facts["dynamic"]
+    for name in ("settings", "dependencies"):
+        build[name] = _pairs(build[name])
+    if module:
+        module["layout"] = tuple(module["layout"])
+    names, addrs, types = json.loads(parts["globals"])
+    return Analysis(
+        build=BuildInfo(**build),
+        pclntab=Pclntab(elf, *facts["pclntab"]),
+        moduledata=Moduledata(**module) if module else None,
+        dynamic=Dynamic(tuple(loading["needed"]), _pairs(loading["relocations"]), loading["others"]),
+        layouts=LayoutTables(parts["types"], (names, addrs, types), parts["signatures"]),
+        untyped=facts["untyped"],
+        entries=parts["entries"],
+    )
+
+
+def _pairs(rows: list[list[Any]]) -> tuple[tuple[Any, Any], ...]:
+    return tuple((a, b) for a, b in rows)

@@ -1,0 +1,196 @@
+"""Layouts: the types and globals of a program as a compact table, and the leaves of any byte range of them.
+
+Built from lines of JSON (:mod:`emu.image.golayout` makes them from DWARF, the cache keeps them), and decoded one
+line at a time when asked for, so that loading costs nothing for what a run does not touch.  Kinds are Go's, with
+``int`` and ``uint`` as the 64-bit types they are on amd64.  All addresses are link-time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+SIZES = {
+    "bool": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
+    "uintptr": 8, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
+    "pointer": 8, "func": 8, "chan": 8, "map": 8, "string": 16, "slice": 24, "eface": 16, "iface": 16,
+}  # fmt: skip
+"""Bytes of every kind whose size does not depend on the type; "array", "struct" and "opaque" have their own."""
+
+
+RUNTIME_PACKAGE = re.compile(r"(?:runtime|internal)(?:/[^.\[]*)?\.|main\.main$")
+"""Names whose details are kept: of the runtime, of internal/ packages, and main.main."""
+
+
+class Type(NamedTuple):
+    """One type.  *elem* is a type id: what a pointer points at, a slice or an array holds; None where not followed."""
+
+    id: int
+    name: str  # as Go spells it: "runtime.g", "*runtime.p", "[]string", "[6]uintptr"
+    kind: str  # a key of SIZES, or "array", "struct", "opaque"
+    size: int  # bytes
+    elem: int | None = None
+    length: int = 0  # elements of an array
+    members: tuple[tuple[str, int, int], ...] = ()  # of a struct: (name, byte offset, type id)
+
+
+class Global(NamedTuple):
+    """A package-level variable (or a symbol of the data segments that has no type: kind "opaque")."""
+
+    name: str
+    addr: int
+    type: Type
+
+
+class Leaf(NamedTuple):
+    """A value that is read as a whole: a number, string, pointer, slice header, interface or array of bytes."""
+
+    path: str  # "runtime.sched.maxmcount", "runtime.stackpool[0].item.span.first"
+    offset: int  # bytes from the start of the type that was asked about
+    type: Type
+
+
+class Signature(NamedTuple):
+    """What a function takes and returns, in order; and the line of its declaration (0: unknown)."""
+
+    name: str
+    parameters: tuple[tuple[str, Type], ...]
+    results: tuple[tuple[str, Type], ...]  # unnamed results are "~r0", "~r1", ... as the compiler calls them
+    line: int
+
+
+class LayoutTables(NamedTuple):
+    """The serialised form: what the builder makes and the cache stores.  Texts start with a newline."""
+
+    types: str  # a line a type, its number being its id: a JSON array [name, kind, size, elem, length, members],
+    # of which the tail may be missing; members are flat: name, byte offset, type id, name, ...
+    globals: tuple[list[str], list[int], list[int]]  # names, addresses (rising), type ids
+    signatures: str  # a line a function: name, tab, JSON array [line, [name, type id, ...], [name, type id, ...]]
+
+
+class Layouts:
+    """Typed lookups over :class:`LayoutTables`."""
+
+    def __init__(self, tables: LayoutTables) -> None:
+        self._text = tables.types
+        self._names, self._addrs, self._type_ids = tables.globals
+        self._signatures = tables.signatures
+        self._types: dict[int, Type] = {}
+
+    @cached_property
+    def _rows(self) -> list[str]:
+        return self._text.split("\n")[1:]
+
+    def type(self, type_id: int) -> Type:
+        """Return the type with this id; raise IndexError if there is none."""
+        found = self._types.get(type_id)
+        if found is None:
+            row: list[Any] = json.loads(self._rows[type_id])
+            flat = row[5] if len(row) > 5 else ()
+            members = tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+            name, kind, size, elem, length = [*row, *(None, 0)[len(row) - 3 :]][:5]
+            found = self._types[type_id] = Type(type_id, name, kind, size, elem, length, members)
+        return found
+
+    @cached_property
+    def _global_ids(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self._names)}
+
+    def named(self, name: str) -> Type | None:
+        """Return the type that Go calls *name*, or None."""
+        at = self._text.find(f"\n[{json.dumps(name, ensure_ascii=False)},")
+        return None if at < 0 else self.type(self._text.count("\n", 0, at))
+
+    def global_(self, name: str) -> Global | None:
+        """Return the package-level variable *name* ("runtime.sched"), or None."""
+        found = self._global_ids.get(name)
+        return None if found is None else self._global(found)
+
+    def _global(self, i: int) -> Global:
+        return Global(self._names[i], self._addrs[i], self.type(self._type_ids[i]))
+
+    def globals(self) -> Iterator[Global]:
+        """Yield every global by rising address."""
+        return (self._global(i) for i in range(len(self._names)))
+
+    def globals_in(self, low: int, high: int) -> Iterator[Global]:
+        """Yield the globals that overlap addresses *low* to *high* (exclusive), by rising address."""
+        i = bisect_right(self._addrs, low)
+        # Only the nearest one before `low` can reach into the range: globals do not overlap.
+        if i:
+            before = self._global(i - 1)
+            if low < before.addr + before.type.size:
+                i -= 1
+        for j in range(i, bisect_left(self._addrs, high)):
+            yield self._global(j)
+
+    def signature(self, name: str) -> Signature | None:
+        """Return what function *name* takes and returns; None without DWARF or outside the packages that are kept."""
+        start = self._signatures.find(f"\n{name}\t")
+        if start < 0:
+            return None
+        start += len(name) + 2
+        line, parameters, results = json.loads(self._signatures[start : self._line_end(start)])
+        return Signature(name, self._named_types(parameters), self._named_types(results), line)
+
+    def _line_end(self, start: int) -> int:
+        end = self._signatures.find("\n", start)
+        return len(self._signatures) if end < 0 else end
+
+    def _named_types(self, flat: list[str | int]) -> tuple[tuple[str, Type], ...]:
+        return tuple((str(n), self.type(int(t))) for n, t in zip(flat[::2], flat[1::2], strict=True))
+
+    def field(self, type_name: str, path: str) -> tuple[int, Type] | None:
+        """Return (byte offset, type) of the field *path* ("stack.lo", "tls[1]") of the type *type_name*, or None."""
+        current, offset = self.named(type_name), 0
+        for step in path.replace("[", ".[").split("."):
+            if current is None:
+                return None
+            current, offset = self._step(current, offset, step)
+        return None if current is None else (offset, current)
+
+    def _step(self, current: Type, offset: int, step: str) -> tuple[Type | None, int]:
+        if step.startswith("["):
+            index = int(step[1:-1])
+            if current.kind != "array" or current.elem is None or not 0 <= index < current.length:
+                return None, 0
+            elem = self.type(current.elem)
+            return elem, offset + index * elem.size
+        for name, at, type_id in current.members:
+            if name == step:
+                return self.type(type_id), offset + at
+        return None, 0
+
+    def leaves(self, root: Type, low: int = 0, high: int | None = None, path: str = "") -> Iterator[Leaf]:
+        """Yield the leaves of *root* that overlap its bytes *low* to *high* (exclusive), by rising offset.
+
+        *path* is what their paths start with.  Blank fields, padding and empty types are left out.  Time is in the
+        size of the range and the depth of the type, not in the size of the type.
+        """
+        return self._leaves(root, 0, low, root.size if high is None else high, path)
+
+    def _leaves(self, t: Type, at: int, low: int, high: int, path: str) -> Iterator[Leaf]:
+        if t.kind == "struct":
+            for name, offset, type_id in t.members:
+                start = at + offset
+                if start >= high:
+                    break
+                member = self.type(type_id)
+                if start + member.size > low and name != "_":
+                    yield from self._leaves(member, start, low, high, f"{path}.{name}" if path else name)
+        elif t.kind == "array" and t.elem is not None and not self._is_bytes(t):
+            elem = self.type(t.elem)
+            if elem.size:
+                first = max(0, (low - at) // elem.size)
+                last = min(t.length, -((at - high) // elem.size))
+                for i in range(first, last):
+                    yield from self._leaves(elem, at + i * elem.size, low, high, f"{path}[{i}]")
+        elif t.size and at < high and at + t.size > low:
+            yield Leaf(path, at, t)
+
+    def _is_bytes(self, t: Type) -> bool:
+        return t.elem is not None and self.type(t.elem).kind == "uint8"
