@@ -1,0 +1,1 @@
+"""Compare what happened: two records with each other, or an emulated run with a native one."""
