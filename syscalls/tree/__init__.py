@@ -1,0 +1,24 @@
+"""The guest's file tree: /proc, /sys, /dev, control groups and the World's own files, in which no two views disagree.
+
+Everything derives from one World, and from what the running kernel says when a file is opened (:class:`ProcessFacts`).
+Nothing comes from the host.  Paths are text with surrogates for bytes that are not UTF-8 (``os.fsdecode``'s form).
+"""
+
+from syscalls.tree.build import build
+from syscalls.tree.facts import ProcessFacts, SignalSets, VmSizes
+from syscalls.tree.nodes import Device, Directory, FileNode, Link, Node, TreeError
+from syscalls.tree.resolve import Tree
+
+__all__ = [
+    "Device",
+    "Directory",
+    "FileNode",
+    "Link",
+    "Node",
+    "ProcessFacts",
+    "SignalSets",
+    "Tree",
+    "TreeError",
+    "VmSizes",
+    "build",
+]
