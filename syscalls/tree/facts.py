@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -60,7 +60,8 @@ class ProcessFacts:
     fds: Callable[[], Mapping[int, str]] = dict  # open descriptors and what they lead to
     rlimits: Callable[[], Sequence[tuple[int, int]]] | None = None  # (soft, hard) by number; None: the World's
     signals: Callable[[], SignalSets] = SignalSets
-    no_new_privs: Callable[[], bool] = field(default=lambda: False)
+    no_new_privs: Callable[[], bool] = bool
+    cpus: Callable[[int], int] | None = None  # tid -> its affinity mask; None: the World's
     monotonic_ns: Callable[[], int] | None = None  # CLOCK_MONOTONIC now; None: as it was at the entry point
     cpu_ns: Callable[[], int] = int  # processor time that the program has used
     cwd: Callable[[], str] | None = None  # None: the World's

@@ -6,6 +6,7 @@ Formats: proc_pid_*(5) and fs/proc/{array,base,task_mmu}.c; compared with a 6.18
 from __future__ import annotations
 
 from syscalls import release, rlimits
+from syscalls.cpuset import CpuSet
 from syscalls.tree import cgroup
 from syscalls.tree.facts import ProcessFacts, VmSizes
 from syscalls.tree.mounts import Mount
@@ -107,6 +108,7 @@ def status(world: World, facts: ProcessFacts, tid: int) -> str:
     capable = everything if who.euid == 0 else 0
     name = comm(facts, tid).replace("\\", "\\\\").replace("\n", "\\n")
     width = world.possible.highest + 1
+    cpus = CpuSet(facts.cpus(tid)) if facts.cpus else world.cpus
     queue = (rlimits.initial(world) if facts.rlimits is None else facts.rlimits())[11][0]
     nodes = ",".join(["00000000"] * (MAX_NODES // 32 - 1) + ["00000001"])
     lines = [
@@ -124,7 +126,7 @@ def status(world: World, facts: ProcessFacts, tid: int) -> str:
         f"NoNewPrivs:\t{int(facts.no_new_privs())}", "Seccomp:\t0",
         *(["Seccomp_filters:\t0"] if kernel >= (5, 9) else []),
         "Speculation_Store_Bypass:\tnot vulnerable",
-        f"Cpus_allowed:\t{world.cpus.sysfs_mask(width)}", f"Cpus_allowed_list:\t{world.cpus}",
+        f"Cpus_allowed:\t{cpus.sysfs_mask(width)}", f"Cpus_allowed_list:\t{cpus}",
         f"Mems_allowed:\t{nodes}", "Mems_allowed_list:\t0", "voluntary_ctxt_switches:\t0",
         "nonvoluntary_ctxt_switches:\t0",
     ]  # fmt: skip

@@ -167,10 +167,7 @@ def last_capability(world: World) -> int:
 def files(world: World, facts: ProcessFacts) -> Iterator[tuple[str, FileNode | Directory]]:
     """The entries of /proc that belong to no process."""
     yield "cpuinfo", text(lambda: cpuinfo(world))
-    yield (
-        "filesystems",
-        fixed("".join(f"nodev\t{name}\n" for name in ("sysfs", "tmpfs", "proc", "devtmpfs")) + "\text4\n"),
-    )
+    yield "filesystems", fixed("nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n")
     yield "loadavg", text(lambda: f"0.00 0.00 0.00 1/{max(len(facts.tids()), 1)} {world.process.pid}\n")
     yield "meminfo", text(lambda: meminfo(world, facts))
     yield "stat", text(lambda: stat(world, facts))
