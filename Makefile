@@ -25,11 +25,11 @@ check: $(INSTALLED) ## lint, format, types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layering.py tests/test_house.py
 
-golden: $(INSTALLED) ## rewrite the golden records, showing the difference first
-	$(BIN)/python -m tests.golden
+golden: $(INSTALLED) ## rewrite golden records and generated pages, showing what changes
+	$(BIN)/python -m pytest -q --update-golden $(ARGS)
 
-docs: $(INSTALLED) ## regenerate the generated pages of docs/
-	$(BIN)/python -m docs.generate
+docs: $(INSTALLED) ## rewrite the generated pages of docs/
+	$(BIN)/python -m syscalls.docs > docs/syscalls.md.new && mv docs/syscalls.md.new docs/syscalls.md
 
 fixtures: $(INSTALLED) ## rebuild the committed binaries from source and compare them with the manifest; fetch the large ones
 	@.ci/packages cc npm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from fixtures import store
 from fixtures.native import compile_program
 
+UPDATE = "--update-golden"
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
@@ -31,6 +33,42 @@ def binary() -> Callable[[str], Path]:
             raise
 
     return get
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that rewrites what the ``golden`` fixture compares with."""
+    parser.addoption(UPDATE, action="store_true", help="rewrite golden files and generated pages, showing the change")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """When golden files are to be rewritten, run only the tests that have some."""
+    if config.getoption(UPDATE):
+        others = [item for item in items if "golden" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str, str], None]:
+    """Return a function that asserts that the file *name*, relative to the repository, holds exactly *text*.
+
+    With ``--update-golden`` (``make golden``) it prints the difference and rewrites the file instead.
+    """
+
+    def check(name: str, text: str) -> None:
+        path = store.ROOT / name
+        old = path.read_text() if path.exists() else ""
+        lines = difflib.unified_diff(old.splitlines(), text.splitlines(), f"{name} now", f"{name} new", lineterm="")
+        change = "\n".join(lines)
+        if request.config.getoption(UPDATE) and old != text:
+            with capsys.disabled():
+                print(f"\n{change}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        else:
+            assert old == text, f"{name} is not current; `make golden` rewrites it:\n{change}"
+
+    return check
 
 
 @pytest.fixture(scope="session")
