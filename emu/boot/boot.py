@@ -1,0 +1,110 @@
+"""One boot: an image in a World, from its entry point to ``runtime.mstart``, as a BootRecord."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from emu.boot.capture import Capture
+from emu.boot.record import BootRecord, Json, Syscall
+from emu.boot.views import views
+from emu.image.image import Image
+from emu.machine.machine import Machine
+from emu.machine.outcome import Outcome
+from syscalls.events import SyscallEvent
+from syscalls.world import World
+from syscalls.worldfile import as_dict
+
+MSTART = "runtime.mstart"
+# What the runtime prints when it gives up (runtime/panic.go, throw, fatal and printpanics; all releases).
+FATAL_ERROR = re.compile(r"^fatal error: (.*)$", re.MULTILINE)
+PANIC = re.compile(r"^panic: (.*)$", re.MULTILINE)
+GO_GAVE_UP = 2  # the status that throw and panic exit with
+
+
+class UnknownFunction(ValueError):
+    """The program has no function of the name that was asked for."""
+
+
+def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) -> BootRecord:
+    """Boot *image* in *world* up to the first instruction of *until*.
+
+    Without *capture* the guest runs bare: outcome, totals and system calls only, for measuring what capture costs.
+
+    Raises UnknownFunction if the program has no function *until*.
+    """
+    stop_at = image.function(until)
+    if stop_at is None:
+        raise UnknownFunction(f"{image.name} has no function {until}")
+    machine = Machine(image, world)
+    watch = Capture(machine, image) if capture else None
+    outcome = machine.run(stop_at.entry + machine.loaded.bias, until)
+    if watch is not None:
+        watch.finish()
+    return make_record(image, world, machine, outcome, watch)
+
+
+def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, watch: Capture | None) -> BootRecord:
+    """Put down what *machine* did."""
+    source = "dwarf" if image.dwarf else "symbol"
+    output = b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
+    declared, missing = views(machine, image) if watch else ({}, {})
+    changed = {name: change.after for name, change in watch.touched.items()} if watch else {}
+    return BootRecord(
+        binary=binary(image),
+        world=as_dict(world),
+        outcome=describe(image, machine, outcome, output),
+        totals={
+            "instructions": machine.total(),
+            "syscalls": len(machine.kernel.events),
+            "tasks": len(machine.kernel.tasks),
+        },
+        functions=tuple(watch.calls(source)) if watch else (),
+        syscalls=tuple(_syscall(event) for event in machine.kernel.events),
+        globals=changed,
+        views=declared,
+        missing=missing,
+        output=output,
+        unknown_syscalls=tuple(machine.kernel.unknown),
+        notes=image.notes,
+    )
+
+
+def binary(image: Image) -> Json:
+    """The record's description of the program."""
+    return {
+        "name": image.name,
+        "sha256": image.sha256,
+        "go": image.go,
+        "entry": hex(image.entry),
+        "kind": image.kind,
+        "stripped": image.stripped,
+        "dwarf": image.dwarf,
+    }
+
+
+def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> Json:
+    """The record's outcome; an exit with a Go runtime's last words on standard error is a throw."""
+    kind, message = outcome.kind, outcome.message
+    if outcome.kind == "exit" and outcome.exit_status == GO_GAVE_UP:
+        found = FATAL_ERROR.search(output) or PANIC.search(output)
+        if found:
+            kind, message = "throw", found.group(1)
+    function = image.function_at(outcome.pc - machine.loaded.bias)
+    return {
+        "kind": kind,
+        "at": outcome.at,
+        "message": message,
+        "exit_status": outcome.exit_status,
+        "pc": hex(outcome.pc),
+        "function": function.name if function else None,
+    }
+
+
+def _syscall(event: SyscallEvent) -> Syscall:
+    return Syscall(event.name, _arguments(event), event.result, event.errno, event.function, event.overridden)
+
+
+def _arguments(event: SyscallEvent) -> list[Any]:
+    # TODO-free: raw values until the table's kinds say how to show them
+    return [event.detail[i].decode("utf-8", "backslashreplace") if i in event.detail else value for i, value in enumerate(event.args)]

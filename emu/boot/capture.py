@@ -1,0 +1,214 @@
+"""Observation of a boot: which catalogued functions were entered and left, and what happened in between.
+
+At each entry and return everything new since the last one (system calls, changed globals, instructions) is put down
+to the innermost function.  Entries are watched by a hook on a function's first instruction, returns by a hook on the
+return address, made when the function is first entered from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emu.boot import goabi
+from emu.boot.catalogue import ROWS, Row
+from emu.boot.decode import Decoder
+from emu.boot.globals import Change, GlobalsWatch
+from emu.boot.record import FunctionCall, Write
+from emu.image.image import ABI0, Image
+from emu.image.pclntab import Function
+from emu.machine.machine import Machine
+from syscalls.guest import GuestFault
+
+JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go"))
+"""Functions that are not called: what lies on top of the stack when they start is argc, not a return address."""
+WORD = 8
+
+
+@dataclass(slots=True)
+class Frame:
+    """A catalogued function that was entered."""
+
+    name: str
+    function: Function
+    caller: str | None
+    depth: int
+    parent: int | None
+    pc: int
+    sp: int  # at entry, where the return address is
+    returns_to: int | None
+    entered_at: int  # instructions executed before it
+    instructions: int = 0
+    children: int = 0  # instructions of catalogued functions that it called
+    returned: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)
+    results: list[Any] = field(default_factory=list)
+    syscalls: list[int] = field(default_factory=list)
+    changes: dict[str, Change] = field(default_factory=dict)
+
+
+class Capture:
+    """Watches *machine* boot *image*; to be made before the machine runs."""
+
+    def __init__(self, machine: Machine, image: Image, rows: Sequence[Row] = ROWS) -> None:
+        self.machine, self.image = machine, image
+        self.frames: list[Frame] = []  # every call, in order of entry
+        self._stack: list[int] = []  # indices of those that are still running
+        self._watch = GlobalsWatch(machine, image.layouts)
+        self._decoder = Decoder(image.layouts, machine.pages.read)
+        self._seen_syscalls = 0
+        self._return_hooks: set[int] = set()
+        self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
+        self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
+        self._bias = machine.loaded.bias
+        self.touched: dict[str, Change] = {}  # every leaf that ever changed, with its newest value
+        for row in rows:
+            function = image.function(row.name)
+            if function is not None:
+                self._watch_entry(row, function)
+
+    def _watch_entry(self, row: Row, function: Function) -> None:
+        def entered(_uc: int, addr: int, _size: int, _data: int) -> None:
+            self._enter(row, function, addr)
+
+        self.machine.engine.on_code(function.entry + self._bias, entered)
+
+    # Events
+
+    def mark(self) -> None:
+        """Put everything new since the last mark down to the innermost function."""
+        frame = self.frames[self._stack[-1]] if self._stack else None
+        events = self.machine.kernel.events
+        for index in range(self._seen_syscalls, len(events)):
+            if frame is not None:
+                events[index].function = frame.name
+                frame.syscalls.append(index)
+        self._seen_syscalls = len(events)
+        for change in self._watch.changes():
+            self.touched[change.name] = change
+            if frame is None:
+                continue
+            earlier = frame.changes.get(change.name)
+            if earlier is None:
+                frame.changes[change.name] = Change(
+                    change.name, change.type, change.addr, change.raw, change.before, change.after
+                )
+            else:
+                earlier.after = change.after
+
+    def _enter(self, row: Row, function: Function, pc: int) -> None:
+        sp, *registers = self._registers.read()
+        returns_to = caller = None
+        if row.name not in JUMPED_TO:
+            returns_to = int.from_bytes(self.machine.pages.read(sp, WORD), "little")
+            found = self.image.function_at(returns_to - self._bias - 1)
+            caller = found.name if found else None
+        elif self._stack:
+            caller = self.frames[self._stack[-1]].name
+        if row.within and caller not in row.within:
+            return
+        self.mark()
+        parent = self._stack[-1] if self._stack else None
+        now = self._now(pc)
+        frame = Frame(row.name, function, caller, len(self._stack), parent, pc, sp, returns_to, now)
+        frame.arguments = self._arguments(row.name, registers, sp)
+        self._stack.append(len(self.frames))
+        self.frames.append(frame)
+        if returns_to is not None:
+            self._watch_return(returns_to)
+
+    def _watch_return(self, addr: int) -> None:
+        if addr in self._return_hooks:
+            return
+        self._return_hooks.add(addr)
+        self.machine.engine.on_code(addr, lambda _uc, pc, _size, _data: self._returned(pc))
+        self.machine.engine.forget_code(addr)  # it may have been translated already, without the hook
+
+    def _returned(self, pc: int) -> None:
+        sp, *registers = self._registers.read()
+        if not self._stack or self.frames[self._stack[-1]].sp >= sp:
+            return  # another way to the same instruction
+        self.mark()
+        now = self._now(pc)
+        while self._stack and self.frames[self._stack[-1]].sp < sp:
+            frame = self.frames[self._stack.pop()]
+            frame.instructions = now - frame.entered_at
+            if frame.returns_to == pc and frame.sp + WORD == sp:
+                frame.returned = True
+                frame.results = self._results(frame.name, registers, frame.sp)
+            if self._stack:
+                self.frames[self._stack[-1]].children += frame.instructions
+
+    def finish(self) -> None:
+        """The boot is over: close what is still running."""
+        self.mark()
+        now = self.machine.total()
+        while self._stack:
+            frame = self.frames[self._stack.pop()]
+            frame.instructions = now - frame.entered_at
+            if self._stack:
+                self.frames[self._stack[-1]].children += frame.instructions
+
+    def _now(self, pc: int) -> int:
+        return self.machine.counter.instructions_at(pc) - 1
+
+    # Arguments and results
+
+    def _places_of(self, name: str) -> tuple[list[goabi.Place], list[goabi.Place]]:
+        places = self._places.get(name)
+        if places is None:
+            signature = self.image.layouts.signature(name)
+            places = ([], [])
+            if signature is not None:
+                release = self.image.release
+                places = goabi.assign(self.image.layouts, release, signature.parameters, signature.results)
+            self._places[name] = places
+        return places
+
+    def _arguments(self, name: str, registers: list[int], sp: int) -> dict[str, Any]:
+        taken, _ = self._places_of(name)
+        return {place.name: self._value(place, registers, sp) for place in taken}
+
+    def _results(self, name: str, registers: list[int], sp: int) -> list[Any]:
+        _, given = self._places_of(name)
+        return [self._value(place, registers, sp) for place in given]
+
+    def _value(self, place: goabi.Place, registers: list[int], sp: int) -> Any:
+        def read_stack(offset: int, size: int) -> bytes:
+            return self.machine.pages.read(sp + WORD + offset, size)
+
+        try:
+            return self._decoder.value(place.type, place.raw(registers, read_stack))
+        except GuestFault:
+            return None
+
+    # What the record wants
+
+    def calls(self, source: str) -> list[FunctionCall]:
+        """Every call as the record shows it; *source* is where names and types of globals came from."""
+        return [self._call(frame, source) for frame in self.frames]
+
+    def _call(self, frame: Frame, source: str) -> FunctionCall:
+        writes = [
+            Write(change.name, change.type.name, change.before, change.after, source)
+            for change in frame.changes.values()
+            if change.before != change.after
+        ]
+        return FunctionCall(
+            name=frame.name.removesuffix(ABI0),
+            caller=frame.caller,
+            depth=frame.depth,
+            parent=frame.parent,
+            pc=frame.pc,
+            file=frame.function.file,
+            line=frame.function.line,
+            inlined=False,
+            instructions=frame.instructions,
+            own=frame.instructions - frame.children,
+            returned=frame.returned,
+            arguments=frame.arguments,
+            results=frame.results,
+            syscalls=frame.syscalls,
+            writes=writes,
+        )

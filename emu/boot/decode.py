@@ -1,0 +1,108 @@
+"""Typed values out of raw guest bytes, in the form the record's JSON has.
+
+Integers are integers, booleans booleans, floats floats; pointers, funcs, maps and channels are ``"0x..."``; a string
+is ``{"len", "text"}``, a slice ``{"len", "cap", "data", "elements"}``, an interface ``{"type", "data"}``, an array
+of bytes a list of integers.  What cannot be read says so in place of its content; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from emu.image.types import Layouts, Type
+from syscalls.guest import GuestFault
+
+Read = Callable[[int, int], bytes]
+
+FORMATS = {
+    "int8": struct.Struct("<b"), "int16": struct.Struct("<h"), "int32": struct.Struct("<i"), "int64": struct.Struct("<q"),
+    "int": struct.Struct("<q"), "uint8": struct.Struct("<B"), "uint16": struct.Struct("<H"),
+    "uint32": struct.Struct("<I"), "uint64": struct.Struct("<Q"), "uint": struct.Struct("<Q"),
+    "uintptr": struct.Struct("<Q"), "float32": struct.Struct("<f"), "float64": struct.Struct("<d"),
+}  # fmt: skip
+ADDRESSES = frozenset(("pointer", "func", "chan", "map", "unsafe.Pointer"))
+MAX_TEXT = 4096  # bytes of a string that are shown
+MAX_ELEMENTS = 256  # elements of a slice that are shown
+U64 = struct.Struct("<Q")
+
+
+class Decoder:
+    """Decodes values of *layouts*' types; *read* returns guest memory or raises GuestFault."""
+
+    def __init__(self, layouts: Layouts, read: Read) -> None:
+        self.layouts = layouts
+        self.read = read
+
+    def value(self, kind: Type, raw: bytes, depth: int = 4) -> Any:
+        """The JSON value of a *kind* whose bytes are *raw*; *depth* bounds how far slices of slices are followed."""
+        name = kind.kind
+        number = FORMATS.get(name)
+        if number is not None:
+            return number.unpack_from(raw)[0]
+        if name in ADDRESSES:
+            return hex(U64.unpack_from(raw)[0])
+        if name == "bool":
+            return raw[0] != 0
+        return self._composite(kind, raw, depth)
+
+    def _composite(self, kind: Type, raw: bytes, depth: int) -> Any:
+        match kind.kind:
+            case "string":
+                return self.string(*struct.unpack("<Qq", raw[:16]))
+            case "slice":
+                return self._slice(kind, *struct.unpack("<Qqq", raw[:24]), depth)
+            case "eface" | "iface":
+                tab, data = struct.unpack("<QQ", raw[:16])
+                return {"type": hex(tab), "data": hex(data)}
+            case "array":
+                return self._array(kind, raw, depth)
+            case "struct":
+                return self.struct(kind, raw, depth)
+            case "complex64" | "complex128":
+                return list(struct.unpack("<ff" if kind.size == 8 else "<dd", raw[: kind.size]))
+        return list(raw)
+
+    def string(self, data: int, size: int) -> dict[str, Any]:
+        """A Go string by content; bytes that are not UTF-8 are shown as ``\\xNN``."""
+        if size < 0:
+            return {"len": size, "text": None}
+        try:
+            text = self.read(data, min(size, MAX_TEXT)).decode("utf-8", "backslashreplace") if size else ""
+        except GuestFault:
+            return {"len": size, "text": None}
+        return {"len": size, "text": text}
+
+    def _slice(self, kind: Type, data: int, size: int, capacity: int, depth: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {"len": size, "cap": capacity, "data": hex(data)}
+        if kind.elem is None or depth <= 0 or not 0 <= size <= capacity:
+            return shown
+        elem = self.layouts.type(kind.elem)
+        count = min(size, MAX_ELEMENTS)
+        if elem.kind == "struct":
+            return shown  # a table, such as ftab: its length says enough, and views show what matters
+        try:
+            raw = self.read(data, count * elem.size)
+        except GuestFault:
+            return shown
+        parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(count))
+        shown["elements"] = [self.value(elem, part, depth - 1) for part in parts]
+        return shown
+
+    def _array(self, kind: Type, raw: bytes, depth: int) -> list[Any]:
+        assert kind.elem is not None
+        elem = self.layouts.type(kind.elem)
+        if elem.kind == "uint8":
+            return list(raw[: kind.length])
+        parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(kind.length))
+        return [self.value(elem, part, depth) for part in parts]
+
+    def struct(self, kind: Type, raw: bytes, depth: int = 4) -> dict[str, Any]:
+        """Every named field of a struct."""
+        fields = {}
+        for name, offset, type_id in kind.members:
+            member = self.layouts.type(type_id)
+            if name != "_":
+                fields[name] = self.value(member, raw[offset : offset + member.size], depth)
+        return fields

@@ -1,0 +1,127 @@
+"""Reading typed values of a stopped guest by name: ``runtime.sched.maxmcount``, or a field of a struct behind a pointer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emu.boot.decode import U64, Decoder
+from emu.image.image import Image
+from emu.image.types import Type
+from emu.machine.machine import Machine
+from syscalls.guest import GuestFault
+
+# The reasons for which a declared value can be missing; there are no others.
+NOT_IN_RELEASE = "not in this release"
+STRIPPED = "stripped"
+NOT_REACHED = "not reached"
+UNREADABLE = "unreadable"
+
+
+class Missing(LookupError):
+    """A declared value cannot be had; *reason* is one of the four above."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Reader:
+    """Typed access to the memory of *machine*, which runs *image*."""
+
+    def __init__(self, machine: Machine, image: Image) -> None:
+        self.machine, self.image = machine, image
+        self.layouts = image.layouts
+        self.bias = machine.loaded.bias
+        self.decoder = Decoder(image.layouts, machine.pages.read)
+
+    def raw(self, addr: int, size: int) -> bytes:
+        """Guest memory; raises Missing(UNREADABLE)."""
+        try:
+            return self.machine.pages.read(addr, size)
+        except GuestFault:
+            raise Missing(UNREADABLE) from None
+
+    def has(self, path: str) -> bool:
+        """Tell whether the program has the variable or field *path*, with a type."""
+        try:
+            self.place(path)
+        except Missing:
+            return False
+        return True
+
+    def place(self, path: str) -> tuple[int, Type]:
+        """Run-time address and type of a variable or of a field within one; raises Missing."""
+        if not self.image.dwarf:
+            raise Missing(STRIPPED)
+        name, steps = path, []
+        while (variable := self.layouts.global_(name)) is None:
+            cut = max(name.rfind("."), name.rfind("["))
+            if cut <= name.rfind("/"):
+                raise Missing(NOT_IN_RELEASE)
+            steps.insert(0, name[cut:].strip(".[]"))
+            name = name[:cut]
+        addr, kind = variable.addr + self.bias, variable.type
+        for step in steps:
+            offset, kind = self._step(kind, step)
+            addr += offset
+        return addr, kind
+
+    def _step(self, kind: Type, step: str) -> tuple[int, Type]:
+        # Byte offset and type of one field or element; raises Missing.
+        if kind.kind == "array" and kind.elem is not None and step.isdecimal() and int(step) < kind.length:
+            elem = self.layouts.type(kind.elem)
+            return int(step) * elem.size, elem
+        for name, offset, type_id in kind.members:
+            if name == step:
+                return offset, self.layouts.type(type_id)
+        raise Missing(NOT_IN_RELEASE)
+
+    def value(self, path: str) -> Any:
+        """The JSON value of a variable or of a field within one; raises Missing."""
+        addr, kind = self.place(path)
+        return self.decoder.value(kind, self.raw(addr, kind.size))
+
+    def word(self, addr: int) -> int:
+        """The 64-bit word at *addr*."""
+        value: int = U64.unpack(self.raw(addr, 8))[0]
+        return value
+
+    def pointer(self, path: str) -> int:
+        """The address that a pointer variable holds; raises Missing(NOT_REACHED) for nil."""
+        addr = self.word(self.place(path)[0])
+        if not addr:
+            raise Missing(NOT_REACHED)
+        return addr
+
+    def field(self, type_name: str, addr: int, path: str) -> Any:
+        """The JSON value of field *path* of the *type_name* at *addr*; raises Missing."""
+        found = self.layouts.field(type_name, path)
+        if found is None:
+            raise Missing(NOT_IN_RELEASE)
+        offset, kind = found
+        return self.decoder.value(kind, self.raw(addr + offset, kind.size))
+
+    def fields(self, type_name: str, addr: int, *paths: str) -> dict[str, Any]:
+        """Those of *paths* that the type has in this release."""
+        found = {}
+        for path in paths:
+            if self.layouts.field(type_name, path) is not None:
+                found[path] = self.field(type_name, addr, path)
+        return found
+
+    def slice(self, path: str) -> tuple[int, int, Type | None]:
+        """(address, length, element type) of a slice variable."""
+        addr, kind = self.place(path)
+        elem = self.layouts.type(kind.elem) if kind.elem is not None else None
+        return self.word(addr), self.word(addr + 8), elem
+
+    def chain(self, type_name: str, addr: int, link: str, limit: int = 4096) -> list[int]:
+        """Addresses of a linked list that begins at *addr* and goes on through field *link*; at most *limit*."""
+        found = self.layouts.field(type_name, link)
+        if found is None:
+            raise Missing(NOT_IN_RELEASE)
+        seen: list[int] = []
+        while addr and len(seen) < limit:
+            seen.append(addr)
+            addr = self.word(addr + found[0])
+        return seen

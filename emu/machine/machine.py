@@ -1,0 +1,189 @@
+"""The machine: one program in one World, from its entry point until something stops it.
+
+Brings memory, CPU, counter and kernel together and turns every way to stop into an :class:`Outcome`.  What happens
+within the program (which functions ran, what they computed) is the business of ``emu.boot``.
+"""
+
+from __future__ import annotations
+
+from emu.image.image import Image
+from emu.machine import load as loader
+from emu.machine.counting import Counter
+from emu.machine.engine import Engine, x86
+from emu.machine.outcome import SIGNALS, Outcome
+from emu.machine.paging import PageTables
+from emu.machine.ram import Ram
+from syscalls import outcome as ends
+from syscalls.cpuid import cpuid
+from syscalls.guest import PAGE, OutOfFrames
+from syscalls.kernel import Kernel
+from syscalls.world import World
+
+PAGE_FAULT, UNDEFINED = 14, 6
+# What Linux makes of each CPU exception (arch/x86/kernel/traps.c).
+VECTOR_SIGNALS = {0: 8, 1: 5, 3: 5, 4: 11, 5: 11, 6: 4, 12: 7, 13: 11, 14: 11, 16: 8, 17: 7, 19: 8}
+VECTOR_NAMES = {
+    0: "divide error", 1: "debug exception", 3: "breakpoint", 4: "overflow", 5: "bound range exceeded",
+    6: "invalid opcode", 12: "stack fault", 13: "general protection fault", 14: "page fault", 16: "x87 error",
+    17: "misaligned access", 19: "SIMD floating-point error",
+}  # fmt: skip
+UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
+SIGKILL_STATUS = 128
+
+
+class Machine:
+    """One guest.  *image* is loaded and the CPU stands before its first instruction."""
+
+    def __init__(self, image: Image, world: World) -> None:
+        self.image, self.world = image, world
+        limit = world.memory.limit // PAGE
+        self.ram = Ram((limit + limit // 256 + 4096) * PAGE)
+        self.pages = PageTables(self.ram, limit, self._flush)
+        self.loaded = loader.load(image, world, self.pages)
+        table, stack = loader.load_supervisor(self.pages, self.loaded.entry, self.loaded.sp)
+        self.engine = Engine(self.ram, self.pages.root)
+        self.engine.uc.reg_write(x86.UC_X86_REG_GDTR, (0, table, len(loader.DESCRIPTORS) - 1, 0))
+        self.engine.write("rsp", stack)
+        self.counter: Counter = self.engine.counter
+        self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
+        self.pages.lazy = self._area_of
+        self.task = self.kernel.main
+        self._outcome: Outcome | None = None
+        self._started = False
+        self._fs_base = self._gs_base = 0
+        self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
+        self._answer = self.engine.registers("rax", "rcx", "r11")
+        self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
+        self._add_hooks()
+
+    def _flush(self) -> None:
+        self.engine.flush_tlb()
+
+    def _area_of(self, addr: int) -> tuple[int, int, int] | None:
+        area = self.kernel.space.areas.at(addr)
+        return None if area is None else (area.start, area.end, area.prot)
+
+    def _add_hooks(self) -> None:
+        self.engine.on_syscall(self._on_syscall)
+        self.engine.on_interrupt(self._on_interrupt)
+        self.engine.on_instruction(x86.UC_X86_INS_CPUID, self._on_cpuid)
+        self.engine.on_instruction(x86.UC_X86_INS_RDTSC, self._on_rdtsc)
+        self.engine.on_instruction(x86.UC_X86_INS_RDTSCP, self._on_rdtscp)
+
+    def instructions(self) -> int:
+        """Instructions executed before the current block began; exact there, and at every function's entry."""
+        return self.counter.instructions() - 1 if self._started else 0  # the IRETQ is ours
+
+    def total(self) -> int:
+        """Instructions executed in all; exact while the guest does not run."""
+        return self.counter.instructions() + self.counter.block_size() - 1 if self._started else 0
+
+    # Hooks
+
+    def _on_syscall(self, _uc: int, _data: int) -> None:
+        rax, rdi, rsi, rdx, r10, r8, r9, rip, rflags, self.task.sp = self._call.read()
+        task = self.task
+        result = self.kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
+        # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
+        self._answer.write(result & 2**64 - 1, rip + 2, rflags)
+        if task.fs_base != self._fs_base:
+            self._fs_base = task.fs_base
+            self.engine.write("fs_base", task.fs_base)
+        if task.gs_base != self._gs_base:
+            self._gs_base = task.gs_base
+            self.engine.write("gs_base", task.gs_base)
+        if self.kernel.exit is not None:
+            self._stop(self._ended(self.kernel.exit, rip))
+
+    def _on_cpuid(self, _uc: int, _data: int) -> int:
+        leaf, _, subleaf, _ = self._quad.read()
+        self._quad.write(*cpuid(self.world, leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF))
+        return 1
+
+    def _on_rdtsc(self, _uc: int, _data: int) -> int:
+        tsc = self.kernel.clock.tsc()
+        _, rbx, rcx, _ = self._quad.read()
+        self._quad.write(tsc & 0xFFFF_FFFF, rbx, rcx, tsc >> 32)
+        return 1
+
+    def _on_rdtscp(self, _uc: int, _data: int) -> int:
+        tsc = self.kernel.clock.tsc()
+        _, rbx, _, _ = self._quad.read()
+        self._quad.write(tsc & 0xFFFF_FFFF, rbx, self.task.cpu, tsc >> 32)  # IA32_TSC_AUX: node << 12 | CPU
+        return 1
+
+    def _on_interrupt(self, _uc: int, vector: int, _data: int) -> None:
+        addr = self.engine.read("cr2") if vector == PAGE_FAULT else 0
+        if vector == PAGE_FAULT:
+            try:
+                if self.pages.fault_in(addr):
+                    self.engine.settle_exception(vector)
+                    return
+            except OutOfFrames:
+                size = self.world.memory.limit
+                self._stop(Outcome("limit", f"memory: more than {size} bytes were touched", self.pc, at="memory"))
+                return
+        self._stop(self._fatal(vector, addr))
+
+    def _fatal(self, vector: int, addr: int) -> Outcome:
+        pc = self.pc
+        if vector == UNDEFINED:
+            code = self._code_at(pc)
+            if code[:2] not in UNDEFINED_ON_PURPOSE:
+                return Outcome("unsupported", f"the engine cannot execute the instruction {code.hex()} at {pc:#x}", pc)
+        signal = VECTOR_SIGNALS.get(vector)
+        if signal is None:
+            return Outcome("unsupported", f"interrupt {vector:#x} at {pc:#x}", pc)
+        what = f"{SIGNALS[signal]}: {VECTOR_NAMES[vector]}"
+        if vector == PAGE_FAULT:
+            what += f" at address {addr:#x}"
+        return Outcome("signal", what, pc, exit_status=128 + signal, signal=signal, addr=addr)
+
+    def _code_at(self, pc: int) -> bytes:
+        at = self.pages.physical(pc)
+        return b"" if at is None else bytes(self.ram.bytes[at : at + min(15, PAGE - pc % PAGE)])
+
+    def _ended(self, end: ends.Outcome, pc: int) -> Outcome:
+        match end:
+            case ends.Exit(status):
+                return Outcome("exit", f"exit status {status}", pc, exit_status=status)
+            case ends.Killed(signal):
+                name = SIGNALS.get(signal, f"signal {signal}")
+                return Outcome("signal", name, pc, exit_status=128 + signal, signal=signal)
+            case ends.Hang(reason):
+                return Outcome("limit", f"deadlock: {reason}", pc, at="deadlock")
+            case ends.Unsupported(nr):
+                return Outcome("unsupported", f"system call {nr} is not known, and the World is strict", pc)
+
+    def _stop(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+        self.counter.request_stop()
+        self.engine.stop()
+
+    # Running
+
+    @property
+    def pc(self) -> int:
+        """The guest's program counter."""
+        return self.engine.read("rip")
+
+    def run(self, until: int = 0, name: str | None = None) -> Outcome:
+        """Run until the instruction at *until* (called *name*) is next, or something else stops the guest.
+
+        The World's instruction limit stops it at the first block that begins with that many or more executed.
+        """
+        limit = self.world.limits.instructions
+        if limit:
+            self.counter.set_limit(limit + 1)
+        begin = self.pc if self._started else loader.SUPERVISOR_PAGE
+        self._started = True
+        status = self.engine.start(begin, until)
+        if self._outcome is not None:
+            return self._outcome
+        pc = self.pc
+        if until and pc == until:
+            return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
+        if self.counter.limit_reached():
+            return Outcome("limit", f"more than {limit} instructions", pc, at="instructions")
+        return Outcome("unsupported", f"the engine stopped at {pc:#x} with its error {status}", pc)

@@ -1,0 +1,272 @@
+"""Four-level x86-64 page tables inside guest RAM, and guest memory as the kernel sees it.
+
+The engine walks these tables by itself (Intel SDM vol. 3, 4.5), so permissions, the accessed and the dirty bits are
+the hardware's.  A page that has a frame but may not be accessed (PROT_NONE) keeps its frame in a non-present entry.
+Small mappings get their frames at once; in large ones a slice of 2 MiB is filled when it is first touched
+(:meth:`PageTables.fault_in`), which is what keeps reservations and arenas of gigabytes free.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+
+from emu.machine.ram import Ram
+from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, OutOfFrames
+
+PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
+HAS_FRAME = 1 << 9  # a bit that the hardware ignores: the entry owns a frame, present or not
+NO_EXECUTE = 1 << 63
+ADDRESS = 0x000F_FFFF_FFFF_F000
+SLICE = 512 * PAGE  # what one page table covers
+EAGER = 4 << 20  # mappings up to this size get their frames at once
+USER_TOP = 1 << 47
+VSYSCALL = 0xFFFF_FFFF_FF60_0000
+
+LazyProt = Callable[[int], "tuple[int, int, int] | None"]
+"""Says which mapping an address without a frame lies in: (start, end, prot), or None."""
+
+
+def entry_bits(prot: int) -> int:
+    """The bits of a page-table entry for *prot*, without frame and dirtiness."""
+    if prot == PROT_NONE:
+        return HAS_FRAME
+    bits = HAS_FRAME | PRESENT | USER
+    if prot & PROT_WRITE:
+        bits |= WRITABLE
+    if not prot & PROT_EXEC:
+        bits |= NO_EXECUTE
+    return bits
+
+
+class PageTables:
+    """The address space of one guest process; satisfies :class:`syscalls.guest.GuestMemory`."""
+
+    def __init__(self, ram: Ram, limit_frames: int, flush: Callable[[], None]) -> None:
+        self.ram = ram
+        self.root = ram.take(1)
+        self.lazy: LazyProt = lambda addr: None
+        self.frames = 0  # frames behind guest pages; page tables do not count
+        self.limit_frames = limit_frames
+        self._flush = flush
+        self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
+
+    # Walking
+
+    def _table(self, slice_no: int) -> int:
+        # Index into ram.words of the page table for the slice, made (with the levels above) when missing.
+        found = self._tables.get(slice_no)
+        if found is not None:
+            return found
+        words = self.ram.words
+        base = self.root // 8
+        for shift in (18, 9, 0):
+            at = base + (slice_no >> shift & 511)
+            if not words[at]:
+                words[at] = self.ram.take(1) | PRESENT | WRITABLE | USER
+            base = (words[at] & ADDRESS) // 8
+        self._tables[slice_no] = base
+        return base
+
+    def entry(self, addr: int) -> int:
+        """The page-table entry of *addr*'s page; 0 when there is none."""
+        table = self._tables.get(addr // SLICE)
+        return 0 if table is None else self.ram.words[table + (addr // PAGE & 511)]
+
+    def entries(self, addr: int, size: int) -> list[int]:
+        """The entries of every page of the range."""
+        found: list[int] = []
+        for table, low, high in self._runs(addr, size, make=False):
+            found += [0] * (high - low) if table is None else self.ram.words[table + low : table + high].tolist()
+        return found
+
+    def _runs(self, addr: int, size: int, make: bool) -> list[tuple[int | None, int, int]]:
+        # The range as (page table, first entry, last entry + 1), a table at a time.
+        runs = []
+        page, end = addr // PAGE, (addr + size) // PAGE
+        while page < end:
+            stop = min(end, (page | 511) + 1)
+            slice_no = page >> 9
+            table = self._table(slice_no) if make else self._tables.get(slice_no)
+            runs.append((table, page & 511, (page & 511) + stop - page))
+            page = stop
+        return runs
+
+    def physical(self, addr: int) -> int | None:
+        """The guest-physical address behind *addr*, whatever its permissions; None without a frame."""
+        entry = self.entry(addr)
+        return (entry & ADDRESS) + addr % PAGE if entry & HAS_FRAME else None
+
+    # Mapping (syscalls.guest.GuestMemory)
+
+    def map(self, addr: int, size: int, prot: int) -> None:
+        """Map zero-filled pages; frames come at once up to :data:`EAGER` bytes, else when touched."""
+        self.unmap(addr, size)
+        if prot == PROT_NONE or size > EAGER:
+            return
+        self.fill(addr, size, prot)
+
+    def fill(self, addr: int, size: int, prot: int) -> None:
+        """Give every page of the range, none of which has one, a fresh frame."""
+        bits = entry_bits(prot)
+        self._charge(size // PAGE)
+        for table, low, high in self._runs(addr, size, make=True):
+            assert table is not None
+            count = high - low
+            first = self.ram.take(count) | bits
+            self.ram.words[table + low : table + high] = memoryview(
+                array("Q", range(first, first + count * PAGE, PAGE))
+            )
+
+    def _charge(self, count: int) -> None:
+        if self.frames + count > self.limit_frames:
+            raise OutOfFrames
+        self.frames += count
+
+    def unmap(self, addr: int, size: int) -> None:
+        """Drop every page of the range and give its frames back."""
+        changed = False
+        words = self.ram.words
+        for table, low, high in self._present_runs(addr, size):
+            entries = words[table + low : table + high].tolist()
+            if not any(entries):
+                continue
+            changed = True
+            self._release(entries)
+            words[table + low : table + high] = memoryview(array("Q", bytes(8 * (high - low))))
+        if changed:
+            self._flush()
+
+    def _present_runs(self, addr: int, size: int) -> list[tuple[int, int, int]]:
+        # Like _runs, only where a page table exists; cheap for ranges of gigabytes that were never touched.
+        first, last = addr // SLICE, (addr + size - 1) // SLICE
+        if last - first > len(self._tables):
+            slices = sorted(no for no in self._tables if first <= no <= last)
+        else:
+            slices = [no for no in range(first, last + 1) if no in self._tables]
+        runs = []
+        for no in slices:
+            low = max(addr, no * SLICE) // PAGE & 511
+            high = (min(addr + size, (no + 1) * SLICE) - no * SLICE) // PAGE
+            runs.append((self._tables[no], low, high))
+        return runs
+
+    def _release(self, entries: list[int]) -> None:
+        # Give the frames behind *entries* back, in contiguous runs.
+        start = count = 0
+        for entry in entries:
+            if not entry & HAS_FRAME:
+                continue
+            self.frames -= 1
+            frame = entry & ADDRESS
+            if count and frame == start + count * PAGE:
+                count += 1
+                continue
+            if count:
+                self.ram.give_back(start, count)
+            start, count = frame, 1
+        if count:
+            self.ram.give_back(start, count)
+
+    def protect(self, addr: int, size: int, prot: int) -> None:
+        """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
+        bits = entry_bits(prot)
+        words = self.ram.words
+        keep = ADDRESS | ACCESSED | DIRTY
+        for table, low, high in self._present_runs(addr, size):
+            entries = words[table + low : table + high].tolist()
+            new = array("Q", [entry & keep | bits if entry & HAS_FRAME else 0 for entry in entries])
+            words[table + low : table + high] = memoryview(new)
+        self._flush()
+
+    def make_supervisor(self, addr: int) -> None:
+        """Take *addr*'s page away from ring 3; it stays with the CPU's own set-up."""
+        self.ram.words[self._tables[addr // SLICE] + (addr // PAGE & 511)] &= ~USER
+
+    def discard(self, addr: int, size: int) -> None:
+        """Make the range read as zero, keeping its mapping; the host gets the memory back."""
+        words = self.ram.words
+        for table, low, high in self._present_runs(addr, size):
+            for at in range(table + low, table + high):
+                if words[at] & HAS_FRAME:
+                    self.ram.clear(words[at] & ADDRESS, 1)
+                    words[at] |= DIRTY  # the contents changed behind the engine's back
+
+    def resident(self, addr: int, n_pages: int) -> bytes:
+        """A byte for each page: 1 where it has a frame that was ever touched."""
+        return bytes(entry & HAS_FRAME != 0 for entry in self.entries(addr, n_pages * PAGE))
+
+    # Demand
+
+    def fault_in(self, addr: int) -> bool:
+        """Fill the slice of a lazily mapped page that was touched; False when *addr* has no such mapping.
+
+        Raises :class:`OutOfFrames`.
+        """
+        if not 0 <= addr < USER_TOP or self.entry(addr) & HAS_FRAME:
+            return False
+        found = self.lazy(addr)
+        if found is None or found[2] == PROT_NONE:
+            return False
+        start, end, prot = found
+        low = max(start, addr // SLICE * SLICE)
+        high = min(end, (addr // SLICE + 1) * SLICE)
+        table = self._table(addr // SLICE)
+        words = self.ram.words
+        if not any(words[table + (low // PAGE & 511) : table + (low // PAGE & 511) + (high - low) // PAGE]):
+            try:
+                self.fill(low, high - low, prot)
+            except OutOfFrames:  # near the limit, page by page
+                self.fill(addr // PAGE * PAGE, PAGE, prot)
+        else:
+            for page in range(low, high, PAGE):
+                if not self.entry(page):
+                    self.fill(page, PAGE, prot)
+        return True
+
+    # Contents
+
+    def _frame(self, addr: int, need: int) -> int:
+        # Physical address of a page that the guest may access in the way *need* (entry bits) says.
+        entry = self.entry(addr)
+        if not entry and self.fault_in(addr):
+            entry = self.entry(addr)
+        if entry & need != need:
+            raise GuestFault(addr, bool(need & WRITABLE))
+        return entry & ADDRESS
+
+    def read(self, addr: int, size: int) -> bytes:
+        """Return *size* bytes, as the guest may read them; raise :class:`GuestFault`."""
+        offset = addr % PAGE
+        if offset + size <= PAGE:
+            at = self._frame(addr, PRESENT) + offset if size else 0
+            return bytes(self.ram.bytes[at : at + size])
+        parts = []
+        while size > 0:
+            count = min(size, PAGE - addr % PAGE)
+            at = self._frame(addr, PRESENT) + addr % PAGE
+            parts.append(self.ram.bytes[at : at + count])
+            addr += count
+            size -= count
+        return b"".join(parts)
+
+    def write(self, addr: int, data: bytes) -> None:
+        """Store *data* where the guest may write all of it, else raise :class:`GuestFault` and store nothing."""
+        self._store(addr, data, PRESENT | WRITABLE)
+
+    def poke(self, addr: int, data: bytes) -> None:
+        """Store *data* as the loader does: into any page that has a frame, read-only or not."""
+        self._store(addr, data, HAS_FRAME)
+
+    def _store(self, addr: int, data: bytes, need: int) -> None:
+        places = []
+        done = 0
+        while done < len(data):
+            here = addr + done
+            count = min(len(data) - done, PAGE - here % PAGE)
+            places.append((self._frame(here, need) + here % PAGE, done, count))
+            done += count
+        for at, start, count in places:
+            self.ram.bytes[at : at + count] = data[start : start + count]
+            here = addr + start
+            self.ram.words[self._tables[here // SLICE] + (here // PAGE & 511)] |= DIRTY

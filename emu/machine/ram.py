@@ -1,0 +1,62 @@
+"""Guest RAM: one host mapping, handed out in frames.
+
+The mapping is anonymous and unreserved, so that a guest of gigabytes costs the host only what it touches.  Frames
+are handed out upwards from the bottom, in contiguous runs where asked for; a frame that is given back reads as zero
+when it is handed out again, because its host memory was dropped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+
+from syscalls.guest import PAGE, OutOfFrames
+
+MAP_NORESERVE = 0x4000  # linux/mman.h; Python's mmap has it from 3.13 on
+
+
+class Ram:
+    """*size* bytes of guest-physical memory (a multiple of :data:`PAGE`), of which nothing is used yet."""
+
+    def __init__(self, size: int) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        self.host = mmap.mmap(-1, size, flags=flags)
+        self.size = size
+        self.bytes = memoryview(self.host)
+        self.words = self.bytes.cast("Q")
+        self.host_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.host))
+        self._next = 0  # frames below were handed out at least once
+        self._free: list[tuple[int, int]] = []  # runs (first frame, count) that were given back
+
+    @property
+    def frames_used(self) -> int:
+        """Frames handed out now."""
+        return self._next - sum(count for _, count in self._free)
+
+    def take(self, count: int) -> int:
+        """Return the physical address of *count* contiguous zeroed frames; raise :class:`OutOfFrames`."""
+        for i, (first, free) in enumerate(self._free):
+            if free >= count:
+                if free == count:
+                    del self._free[i]
+                else:
+                    self._free[i] = (first + count, free - count)
+                return first * PAGE
+        first = self._next
+        if (first + count) * PAGE > self.size:
+            raise OutOfFrames
+        self._next = first + count
+        return first * PAGE
+
+    def give_back(self, addr: int, count: int) -> None:
+        """Take back *count* frames from physical address *addr* on; their contents are gone."""
+        self.clear(addr, count)
+        first = addr // PAGE
+        if self._free and self._free[-1][0] + self._free[-1][1] == first:  # the common case: one run, page by page
+            self._free[-1] = (self._free[-1][0], self._free[-1][1] + count)
+        else:
+            self._free.append((first, count))
+
+    def clear(self, addr: int, count: int) -> None:
+        """Make *count* frames read as zero, giving their memory back to the host."""
+        self.host.madvise(mmap.MADV_DONTNEED, addr, count * PAGE)
