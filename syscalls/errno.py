@@ -145,6 +145,7 @@ EKEYREJECTED = 129
 EOWNERDEAD = 130
 ENOTRECOVERABLE = 131
 ERFKILL = 132
+EHWPOISON = 133
 
 NAMES: dict[int, str] = {value: name for name, value in list(globals().items()) if name[0] == "E" and name.isupper()}
 """The name of each number, as strace prints it."""

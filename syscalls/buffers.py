@@ -1,0 +1,51 @@
+"""The bytes behind pointer arguments, found by their kinds: kept for the log, or stored by a response rule."""
+
+from __future__ import annotations
+
+from syscalls import abi
+from syscalls.events import DETAIL_LIMIT
+from syscalls.guest import GuestFault, GuestMemory
+from syscalls.kinds import Kind
+
+
+def spans(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return (address, size) of each stretch of guest memory that argument *index* points at.
+
+    Raises GuestFault when an I/O vector itself cannot be read.
+    """
+    addr = args[index]
+    if not addr:
+        return []
+    if not kind.vector:
+        return [(addr, kind.size if kind.size_arg is None else args[kind.size_arg])]
+    assert kind.size_arg is not None
+    count = min(args[kind.size_arg] & 0xFFFF_FFFF, abi.IOV_MAX)
+    return list(abi.IOVEC.iter_unpack(mem.read(addr, count * abi.IOVEC.size)))
+
+
+def capture(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...], result: int | None) -> dict[int, bytes]:
+    """Return {index: bytes} of what the buffer holds, up to DETAIL_LIMIT; nothing when it cannot be read.
+
+    *result* is what the call returned, or None before it ran.
+    """
+    limit = DETAIL_LIMIT if result is None or not kind.by_result else min(result, DETAIL_LIMIT)
+    found = b""
+    try:
+        for addr, size in spans(mem, kind, index, args):
+            part = min(size, limit - len(found))
+            if part > 0:
+                found += mem.read(addr, part)
+    except GuestFault:
+        return {}  # the call itself fails with EFAULT, or the pointer was not followed
+    return {index: found} if found or args[index] else {}
+
+
+def store(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...], data: bytes) -> int:
+    """Store *data*, cut to its size, into the buffer of argument *index*; return the bytes stored."""
+    done = 0
+    for addr, size in spans(mem, kind, index, args):
+        part = data[done : done + size]
+        if part:
+            mem.write(addr, part)
+            done += len(part)
+    return done

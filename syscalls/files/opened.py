@@ -1,0 +1,225 @@
+"""Open files: what a descriptor refers to, and dup shares.  One class a kind of file.
+
+open(2) calls this an open file description.  The bytes of a regular file are a snapshot taken when it was opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syscalls import abi
+from syscalls.errno import EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.vma import Backing
+
+PROC, SYSFS, DISK = "proc", "sysfs", "disk"
+"""The kinds of file systems, whose regular files are sized, sought, mapped and written differently."""
+
+PIPE_DEVICE = (0, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stat says of a file."""
+
+    place: str  # its path in the guest's tree, without symbolic links
+    mode: int  # type and permissions: S_IFREG | 0o444
+    size: int
+    inode: int
+    device: tuple[int, int]  # of the file system: st_dev
+    links: int = 1
+    rdev: tuple[int, int] = (0, 0)
+    filesystem: str = DISK
+
+
+class OpenFile:
+    """An open file.
+
+    *path* is spelled as it was opened, *position* is where the next read happens, *flags* are what F_GETFL shows.
+    """
+
+    __slots__ = ("facts", "flags", "path", "position")
+
+    seekable = True
+
+    def __init__(self, path: bytes, flags: int, facts: Facts) -> None:
+        self.path, self.flags, self.facts = path, flags, facts
+        self.position = 0
+
+    @property
+    def readable(self) -> bool:
+        """Whether it was opened for reading."""
+        return self.flags & abi.O_ACCMODE != abi.O_WRONLY and not self.flags & abi.O_PATH
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self.flags & abi.O_ACCMODE in (abi.O_WRONLY, abi.O_RDWR) and not self.flags & abi.O_PATH
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        """Return up to *size* bytes from *offset*; none at the end."""
+        raise SyscallError(EINVAL)
+
+    def write(self, k: Kernel, data: bytes) -> int:
+        """Take *data* and return how many bytes of it were written."""
+        raise SyscallError(EINVAL)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Return the position that lseek(*offset*, *whence*) leads to."""
+        if whence == abi.SEEK_CUR:
+            offset += self.position
+        elif whence == abi.SEEK_END:
+            offset += self.end()
+        elif whence in (abi.SEEK_DATA, abi.SEEK_HOLE):
+            offset = self.seek_hole(offset, whence)
+        elif whence != abi.SEEK_SET:
+            raise SyscallError(EINVAL)
+        if offset < 0:
+            raise SyscallError(EINVAL)
+        return offset
+
+    def end(self) -> int:
+        """Return where SEEK_END counts from; raise EINVAL where there is no end."""
+        raise SyscallError(EINVAL)
+
+    def seek_hole(self, offset: int, whence: int) -> int:
+        """Return where the next data or hole from *offset* on starts."""
+        raise SyscallError(EINVAL)
+
+    def mapping(self) -> Backing | None:
+        """Return what mmap maps: a file, or None for zeros; raise ENODEV for what cannot be mapped."""
+        raise SyscallError(ENODEV)
+
+
+class Regular(OpenFile):
+    """A regular file of the guest's tree."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, path: bytes, flags: int, facts: Facts, data: bytes) -> None:
+        super().__init__(path, flags, facts)
+        self.data = data
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        return self.data[offset : offset + size]
+
+    def write(self, k: Kernel, data: bytes) -> int:
+        raise SyscallError(EIO)  # only files of procfs are ever open for writing: proc_reg_write without a handler
+
+    def seek(self, offset: int, whence: int) -> int:
+        offset = super().seek(offset, whence)
+        if self.facts.filesystem == SYSFS and offset > 1 << 31:
+            raise SyscallError(EINVAL)
+        return offset
+
+    def end(self) -> int:
+        if self.facts.filesystem == PROC:
+            raise SyscallError(EINVAL)  # seq_lseek knows no end
+        return self.facts.size
+
+    def seek_hole(self, offset: int, whence: int) -> int:
+        if self.facts.filesystem == PROC:
+            raise SyscallError(EINVAL)
+        if not 0 <= offset < self.facts.size:
+            raise SyscallError(ENXIO)
+        return offset if whence == abi.SEEK_DATA else self.facts.size
+
+    def mapping(self) -> Backing | None:
+        if self.facts.filesystem != DISK:
+            raise SyscallError(ENODEV)
+        return FileBacking(self.facts, self.data)
+
+
+class FileBacking:
+    """The bytes of a regular file, behind a mapping that may outlive its descriptor."""
+
+    def __init__(self, facts: Facts, data: bytes) -> None:
+        self.path, self.device, self.inode = facts.place, facts.device, facts.inode
+        self._data = data
+
+    def content(self) -> bytes:
+        return self._data
+
+
+class Directory(OpenFile):
+    """A directory; *names* are its entries, with the kinds that getdents64 shows (DT_REG and so on)."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, path: bytes, flags: int, facts: Facts, names: list[tuple[bytes, int]]) -> None:
+        super().__init__(path, flags, facts)
+        self.names = names
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        raise SyscallError(EISDIR)
+
+    def end(self) -> int:
+        return len(self.names)
+
+
+class PathOnly(OpenFile):
+    """A file opened with O_PATH: it has a place and facts, and no contents.  open(2)."""
+
+    __slots__ = ()
+
+    seekable = False
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        raise SyscallError(EBADF)
+
+    def write(self, k: Kernel, data: bytes) -> int:
+        raise SyscallError(EBADF)
+
+
+class Device(OpenFile):
+    """A memory device: ``null``, ``zero``, ``full``, ``random`` or ``urandom``; null(4), full(4), random(4)."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, path: bytes, flags: int, facts: Facts, name: str) -> None:
+        super().__init__(path, flags, facts)
+        self.name = name
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        if self.name == "null":
+            return b""
+        return bytes(size) if self.name in ("zero", "full") else k.entropy.take(size)
+
+    def write(self, k: Kernel, data: bytes) -> int:
+        if self.name == "full" and data:
+            raise SyscallError(ENOSPC)
+        return len(data)  # null and zero drop it; what is written to random does not change the stream
+
+    def seek(self, offset: int, whence: int) -> int:
+        return 0  # null_lseek, and noop_llseek from the start
+
+    def mapping(self) -> Backing | None:
+        if self.name == "zero":
+            return None
+        raise SyscallError(ENODEV)
+
+
+class Stream(OpenFile):
+    """Standard input (0), output (1) or error (2): one end of a pipe."""
+
+    __slots__ = ("number",)
+
+    seekable = False
+
+    def __init__(self, number: int) -> None:
+        facts = Facts(f"pipe:[{100 + number}]", abi.S_IFIFO | 0o600, 0, 100 + number, PIPE_DEVICE)
+        super().__init__(facts.place.encode(), abi.O_WRONLY if number else abi.O_RDONLY, facts)
+        self.number = number
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        return k.stdin(size) if k.stdin is not None and size else b""
+
+    def write(self, k: Kernel, data: bytes) -> int:
+        k.write_output(self.number, data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int) -> int:
+        raise SyscallError(ESPIPE)

@@ -1,0 +1,93 @@
+"""What a file is: the stat family and access.  Times are those of the World's clock at the entry point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syscalls import abi
+from syscalls.errno import EACCES, EINVAL, ENOENT, EROFS, SyscallError
+from syscalls.files.opened import DISK, PROC, Facts
+from syscalls.files.paths import facts_of, find, permits
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.tasks import Task
+
+NS = 1_000_000_000
+BLOCK = 4096
+
+
+def encode_device(number: tuple[int, int]) -> int:
+    """Return (major, minor) as st_dev and st_rdev hold them (new_encode_dev, include/linux/kdev_t.h)."""
+    major, minor = number
+    return minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
+
+
+def pack(k: Kernel, facts: Facts) -> bytes:
+    """Return *facts* as struct stat."""
+    on_disk = facts.filesystem == DISK and facts.mode & abi.S_IFMT in (abi.S_IFREG, abi.S_IFDIR)
+    blocks = -(-facts.size // BLOCK) * (BLOCK // 512) if on_disk else 0
+    when = divmod(k.world.clock.realtime, NS)
+    return abi.STAT.pack(
+        encode_device(facts.device), facts.inode, facts.links, facts.mode, 0, 0, encode_device(facts.rdev), facts.size,
+        1024 if facts.filesystem == PROC else BLOCK, blocks, *when, *when, *when,
+    )  # fmt: skip
+
+
+def newfstatat(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, flags: int) -> int:
+    """Store what the file at *path* is; fstatat(2)."""
+    if flags & ~(abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT | abi.AT_EMPTY_PATH):
+        raise SyscallError(EINVAL)
+    if not path:
+        if not flags & abi.AT_EMPTY_PATH:
+            raise SyscallError(ENOENT)
+        if dirfd != abi.AT_FDCWD:
+            return fstat(k, t, dirfd, addr)
+        path = b"."
+    k.mem.write(addr, pack(k, facts_of(k, find(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW))))
+    return 0
+
+
+def stat(k: Kernel, t: Task, path: bytes, addr: int) -> int:
+    """Store what the file at *path* is; stat(2)."""
+    return newfstatat(k, t, abi.AT_FDCWD, path, addr, 0)
+
+
+def lstat(k: Kernel, t: Task, path: bytes, addr: int) -> int:
+    """Store what the file, or link, at *path* is; lstat(2)."""
+    return newfstatat(k, t, abi.AT_FDCWD, path, addr, abi.AT_SYMLINK_NOFOLLOW)
+
+
+def fstat(k: Kernel, t: Task, fd: int, addr: int) -> int:
+    """Store what the file of *fd* is; fstat(2)."""
+    k.mem.write(addr, pack(k, k.files.get(fd).facts))
+    return 0
+
+
+def faccessat2(k: Kernel, t: Task, dirfd: int, path: bytes, mode: int, flags: int) -> int:
+    """Check whether the process may use *path* for *mode*; faccessat2(2).  The real ids count, without AT_EACCESS."""
+    if mode & ~(abi.R_OK | abi.W_OK | abi.X_OK):
+        raise SyscallError(EINVAL)
+    if flags & ~(abi.AT_EACCESS | abi.AT_SYMLINK_NOFOLLOW | abi.AT_EMPTY_PATH):
+        raise SyscallError(EINVAL)
+    process = k.world.process
+    user, group = (process.euid, process.egid) if flags & abi.AT_EACCESS else (process.uid, process.gid)
+    if not path and flags & abi.AT_EMPTY_PATH and dirfd != abi.AT_FDCWD:
+        facts = k.files.get(dirfd).facts
+    else:
+        facts = facts_of(k, find(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW))
+    if mode & abi.W_OK and facts.filesystem == DISK and facts.mode & abi.S_IFMT in (abi.S_IFREG, abi.S_IFDIR):
+        raise SyscallError(EROFS)
+    if not permits(k, facts.mode, mode, user, group):
+        raise SyscallError(EACCES)
+    return 0
+
+
+def faccessat(k: Kernel, t: Task, dirfd: int, path: bytes, mode: int) -> int:
+    """Check whether the process may use *path* for *mode*; faccessat(2)."""
+    return faccessat2(k, t, dirfd, path, mode, 0)
+
+
+def access(k: Kernel, t: Task, path: bytes, mode: int) -> int:
+    """Check whether the process may use *path* for *mode*; access(2)."""
+    return faccessat2(k, t, abi.AT_FDCWD, path, mode, 0)

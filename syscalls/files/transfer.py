@@ -1,0 +1,219 @@
+"""Moving bytes between files and guest memory: read, write, their vector and positioned forms, and lseek.
+
+A fault in the middle of a buffer ends the call early with the bytes moved so far, as copy_to_user makes Linux's do;
+only a fault at the first byte is EFAULT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syscalls import abi
+from syscalls.errno import EBADF, EINVAL, ENOTDIR, ESPIPE, SyscallError
+from syscalls.files.opened import Directory, OpenFile
+from syscalls.guest import GuestFault
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.tasks import Task
+
+CHUNK = 1 << 16  # how much is moved at a time
+
+
+def fill(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
+    """Read *size* bytes of *file* at *offset* into guest memory; return how many arrived."""
+    done = 0
+    while done < size:
+        data = file.read(k, offset + done, min(CHUNK, size - done))
+        if not data:
+            break
+        try:
+            k.mem.write(addr + done, data)
+        except GuestFault as fault:
+            fits = fault.addr - addr - done
+            if 0 < fits < len(data):
+                k.mem.write(addr + done, data[:fits])
+                done += fits
+            if not done:
+                raise
+            break
+        done += len(data)
+        if len(data) < CHUNK:
+            break
+    return done
+
+
+def drain(k: Kernel, file: OpenFile, addr: int, size: int) -> int:
+    """Write *size* bytes of guest memory to *file*; return how many went."""
+    if not size:
+        return file.write(k, b"")
+    done = 0
+    while done < size:
+        part = min(CHUNK, size - done)
+        try:
+            data = k.mem.read(addr + done, part)
+        except GuestFault as fault:
+            fits = fault.addr - addr - done
+            if 0 < fits < part:
+                done += file.write(k, k.mem.read(addr + done, fits))
+            if not done:
+                raise
+            break
+        done += file.write(k, data)
+    return done
+
+
+def source(k: Kernel, fd: int) -> OpenFile:
+    """Return the file of *fd*, open for reading; raise EBADF."""
+    file = k.files.get(fd)
+    if not file.readable:
+        raise SyscallError(EBADF)
+    return file
+
+
+def target(k: Kernel, fd: int) -> OpenFile:
+    """Return the file of *fd*, open for writing; raise EBADF."""
+    file = k.files.get(fd)
+    if not file.writable:
+        raise SyscallError(EBADF)
+    return file
+
+
+def positioned(file: OpenFile, offset: int) -> None:
+    """Raise what pread and pwrite refuse: a negative *offset*, or a file that has no positions."""
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    if not file.seekable:
+        raise SyscallError(ESPIPE)
+
+
+def check_readable(k: Kernel, file: OpenFile) -> None:
+    """Raise EISDIR for a directory even when nothing is to be read."""
+    if isinstance(file, Directory):
+        file.read(k, 0, 0)
+
+
+def read(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
+    """Read up to *size* bytes from the file's position; read(2)."""
+    file = source(k, fd)
+    check_readable(k, file)
+    done = fill(k, file, file.position, addr, min(size, abi.MAX_RW_COUNT))
+    file.position += done if file.seekable else 0
+    return done
+
+
+def pread64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> int:
+    """Read up to *size* bytes from *offset*, leaving the position alone; pread(2)."""
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    file = k.files.get(fd)
+    positioned(file, offset)
+    check_readable(k, source(k, fd))
+    return fill(k, file, offset, addr, min(size, abi.MAX_RW_COUNT))
+
+
+def write(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
+    """Write *size* bytes at the file's position; write(2)."""
+    return drain(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
+
+
+def pwrite64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> int:
+    """Write *size* bytes at *offset*; pwrite(2).  Devices take them wherever they go."""
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    file = k.files.get(fd)
+    positioned(file, offset)
+    return drain(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
+
+
+def vectors(k: Kernel, addr: int, count: int) -> list[tuple[int, int]]:
+    """Return the (address, size) pairs of an I/O vector; EINVAL when there are too many bytes or entries."""
+    if count > abi.IOV_MAX:
+        raise SyscallError(EINVAL)
+    found = list(abi.IOVEC.iter_unpack(k.mem.read(addr, count * abi.IOVEC.size))) if count else []
+    if any(size > 0x7FFF_FFFF_FFFF_FFFF for _, size in found):
+        raise SyscallError(EINVAL)
+    room, cut = abi.MAX_RW_COUNT, []
+    for base, size in found:
+        part = min(size, room)
+        room -= part
+        cut.append((base, part))
+    return cut
+
+
+def readv(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
+    """Read into several buffers, in order, until one is not filled; readv(2)."""
+    file = source(k, fd)
+    check_readable(k, file)
+    done = 0
+    for base, size in vectors(k, addr, count):
+        try:
+            part = fill(k, file, file.position, base, size)
+        except GuestFault:
+            if not done:
+                raise
+            break
+        file.position += part if file.seekable else 0
+        done += part
+        if part < size:
+            break
+    return done
+
+
+def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
+    """Write several buffers, in order; writev(2)."""
+    file = target(k, fd)
+    done = 0
+    for base, size in vectors(k, addr, count):
+        try:
+            part = drain(k, file, base, size)
+        except GuestFault:
+            if not done:
+                raise
+            break
+        done += part
+        if part < size:
+            break
+    return done
+
+
+def lseek(k: Kernel, t: Task, fd: int, offset: int, whence: int) -> int:
+    """Move the file's position; lseek(2)."""
+    file = k.files.get(fd)
+    if file.flags & abi.O_PATH:
+        raise SyscallError(EBADF)
+    if not 0 <= whence <= abi.SEEK_HOLE:
+        raise SyscallError(EINVAL)
+    file.position = file.seek(offset, whence)
+    return file.position
+
+
+DIRENT_HEAD = 19  # struct linux_dirent64 up to d_name: inode, offset, length, type
+
+
+def getdents64(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
+    """Store as many directory entries as fit; getdents(2).  EINVAL when not even one does."""
+    file = k.files.get(fd)
+    if not isinstance(file, Directory):
+        raise SyscallError(ENOTDIR if file.readable else EBADF)
+    data = b""
+    for index, (name, kind) in enumerate(file.names[file.position :], file.position + 1):
+        length = (DIRENT_HEAD + len(name) + 1 + 7) & -8
+        if len(data) + length > size:
+            if not data:
+                raise SyscallError(EINVAL)
+            break
+        head = (index).to_bytes(8, "little") * 2 + length.to_bytes(2, "little") + bytes((kind,))
+        data += (head + name).ljust(length, b"\0")
+    k.mem.write(addr, data)
+    file.position = min(file.position + count_entries(data), len(file.names))
+    return len(data)
+
+
+def count_entries(data: bytes) -> int:
+    """Return how many entries *data* holds."""
+    count = at = 0
+    while at < len(data):
+        at += int.from_bytes(data[at + 16 : at + 18], "little")
+        count += 1
+    return count

@@ -1,0 +1,330 @@
+"""Who and where: identities, uname, sysinfo, arch_prctl, prctl, resource limits."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from syscalls import abi, rlimits
+from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, EPERM, ESRCH, SyscallError
+from syscalls.time import NS
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.tasks import Task
+
+UNAME_FIELD = 65
+COMM_SIZE = 16
+ANON_NAME_SIZE = 80  # ANON_VMA_NAME_MAX_LEN, the terminating null included
+ANON_NAME_CHARACTERS = frozenset(
+    (string.ascii_letters + string.digits + string.punctuation + " ").encode()
+) - frozenset(b"\\`$[]")
+"""What a mapping's name may hold: prctl(2), PR_SET_VMA."""
+
+
+def getpid(k: Kernel, t: Task) -> int:
+    """Return the process id; getpid(2)."""
+    return t.pid
+
+
+def gettid(k: Kernel, t: Task) -> int:
+    """Return the thread id; gettid(2)."""
+    return t.tid
+
+
+def getppid(k: Kernel, t: Task) -> int:
+    """Return the parent's process id; getppid(2)."""
+    return k.world.process.ppid
+
+
+def getuid(k: Kernel, t: Task) -> int:
+    """Return the real user id; getuid(2)."""
+    return k.world.process.uid
+
+
+def geteuid(k: Kernel, t: Task) -> int:
+    """Return the effective user id; geteuid(2)."""
+    return k.world.process.euid
+
+
+def getgid(k: Kernel, t: Task) -> int:
+    """Return the real group id; getgid(2)."""
+    return k.world.process.gid
+
+
+def getegid(k: Kernel, t: Task) -> int:
+    """Return the effective group id; getegid(2)."""
+    return k.world.process.egid
+
+
+def getpgrp(k: Kernel, t: Task) -> int:
+    """Return the process group: the process leads its own.  getpgrp(2)."""
+    return t.pid
+
+
+def getpgid(k: Kernel, t: Task, pid: int) -> int:
+    """Return the process group, and alike the session, of *pid*; getpgid(2), getsid(2)."""
+    if pid not in (0, t.pid):
+        raise SyscallError(ESRCH)
+    return t.pid
+
+
+def _store_ids(k: Kernel, real: int, effective: int, addresses: tuple[int, int, int]) -> int:
+    # The saved id of a program that execve started is its effective one.
+    for addr, value in zip(addresses, (real, effective, effective), strict=True):
+        k.mem.write(addr, abi.U32.pack(value))
+    return 0
+
+
+def getresuid(k: Kernel, t: Task, real: int, effective: int, saved: int) -> int:
+    """Store the real, effective and saved user ids; getresuid(2)."""
+    return _store_ids(k, k.world.process.uid, k.world.process.euid, (real, effective, saved))
+
+
+def getresgid(k: Kernel, t: Task, real: int, effective: int, saved: int) -> int:
+    """Store the real, effective and saved group ids; getresgid(2)."""
+    return _store_ids(k, k.world.process.gid, k.world.process.egid, (real, effective, saved))
+
+
+def getgroups(k: Kernel, t: Task, size: int, addr: int) -> int:
+    """Return the number of supplementary groups: none; getgroups(2)."""
+    if size < 0:
+        raise SyscallError(EINVAL)
+    return 0
+
+
+def uname(k: Kernel, t: Task, addr: int) -> int:
+    """Store the six strings of the World's ``uname``; uname(2)."""
+    name = k.world.uname
+    fields = (name.sysname, name.nodename, name.release, name.version, name.machine, name.domainname)
+    k.mem.write(addr, abi.UTSNAME.pack(*(text.encode()[: UNAME_FIELD - 1] for text in fields)))
+    return 0
+
+
+def sysinfo(k: Kernel, t: Task, addr: int) -> int:
+    """Store uptime, memory and the number of processes; sysinfo(2).  No load, no swap, one byte a unit."""
+    from syscalls.facts import vm_sizes
+    from syscalls.tree.system import free_memory
+
+    uptime = -(-k.clock.monotonic_ns() // NS)  # rounded up, as do_sysinfo does
+    total = k.world.memory.total
+    free = free_memory(k.world, vm_sizes(k).resident)  # the same as MemFree of /proc/meminfo
+    k.mem.write(addr, abi.SYSINFO.pack(uptime, 0, 0, 0, total, free, 0, 0, 0, 0, len(k.tasks), 0, 0, 1))
+    return 0
+
+
+def arch_prctl(k: Kernel, t: Task, code: int, addr: int) -> int:
+    """Set or store the FS or GS base; arch_prctl(2).  An address outside user space is EPERM."""
+    if code in (abi.ARCH_SET_FS, abi.ARCH_SET_GS):
+        if addr >= abi.TASK_SIZE:
+            raise SyscallError(EPERM)
+        if code == abi.ARCH_SET_FS:
+            t.fs_base = addr
+        else:
+            t.gs_base = addr
+        return 0
+    if code in (abi.ARCH_GET_FS, abi.ARCH_GET_GS):
+        k.mem.write(addr, abi.U64.pack(t.fs_base if code == abi.ARCH_GET_FS else t.gs_base))
+        return 0
+    if code == abi.ARCH_GET_CPUID:
+        return 1  # CPUID is not trapped
+    raise SyscallError(ENODEV if code == abi.ARCH_SET_CPUID else EINVAL)
+
+
+def set_tid_address(k: Kernel, t: Task, addr: int) -> int:
+    """Remember the word to clear when the thread ends, and return its id; set_tid_address(2)."""
+    t.clear_child_tid = addr
+    return t.tid
+
+
+def prctl(k: Kernel, t: Task, option: int, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
+    """Operate on the process; prctl(2).  An option that is not listed here is EINVAL, as on a kernel without it."""
+    handler = PRCTL.get(option)
+    if handler is None:
+        raise SyscallError(EINVAL)
+    return handler(k, t, arg2, arg3, arg4, arg5)
+
+
+def _set_name(k: Kernel, t: Task, addr: int, *_: int) -> int:
+    t.comm = k.read_text(addr, COMM_SIZE - 1).decode("utf-8", "surrogateescape")
+    return 0
+
+
+def _get_name(k: Kernel, t: Task, addr: int, *_: int) -> int:
+    k.mem.write(addr, t.comm.encode("utf-8", "surrogateescape").ljust(COMM_SIZE, b"\0"))
+    return 0
+
+
+def _set_pdeath_signal(k: Kernel, t: Task, signum: int, *_: int) -> int:
+    if not 0 <= signum <= abi.N_SIGNALS:
+        raise SyscallError(EINVAL)
+    t.pdeath_signal = signum
+    return 0
+
+
+def _get_pdeath_signal(k: Kernel, t: Task, addr: int, *_: int) -> int:
+    k.mem.write(addr, abi.U32.pack(t.pdeath_signal))
+    return 0
+
+
+def _set_dumpable(k: Kernel, t: Task, value: int, *_: int) -> int:
+    if value not in (0, 1):
+        raise SyscallError(EINVAL)
+    k.dumpable = value
+    return 0
+
+
+def _get_dumpable(k: Kernel, t: Task, *_: int) -> int:
+    return k.dumpable
+
+
+def _read_capability(k: Kernel, t: Task, capability: int, *_: int) -> int:
+    if capability > 40:  # CAP_LAST_CAP, Linux 5.9 and later
+        raise SyscallError(EINVAL)
+    return 1  # a bounding set without gaps
+
+
+def _set_timer_slack(k: Kernel, t: Task, slack: int, *_: int) -> int:
+    t.timer_slack_ns = slack if 0 < slack < 1 << 63 else 50_000
+    return 0
+
+
+def _get_timer_slack(k: Kernel, t: Task, *_: int) -> int:
+    return t.timer_slack_ns
+
+
+def _set_no_new_privs(k: Kernel, t: Task, value: int, arg3: int, arg4: int, arg5: int) -> int:
+    if value != 1 or arg3 or arg4 or arg5:
+        raise SyscallError(EINVAL)
+    t.no_new_privs = True
+    return 0
+
+
+def _get_no_new_privs(k: Kernel, t: Task, *rest: int) -> int:
+    if any(rest):
+        raise SyscallError(EINVAL)
+    return int(t.no_new_privs)
+
+
+def _set_thp_disable(k: Kernel, t: Task, value: int, arg3: int, arg4: int, arg5: int) -> int:
+    if arg3 or arg4 or arg5:
+        raise SyscallError(EINVAL)
+    k.thp_disabled = bool(value)
+    return 0
+
+
+def _get_thp_disable(k: Kernel, t: Task, *rest: int) -> int:
+    if any(rest):
+        raise SyscallError(EINVAL)
+    return int(k.thp_disabled)
+
+
+def _get_seccomp(k: Kernel, t: Task, *_: int) -> int:
+    return 0  # no filter
+
+
+def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int) -> int:
+    # Names came with Linux 5.17 (CONFIG_ANON_VMA_NAME, taken as switched on); before, EINVAL.
+    if attribute != abi.PR_SET_VMA_ANON_NAME or k.release < (5, 17):
+        raise SyscallError(EINVAL)
+    text = b""
+    if name:
+        text = k.read_text(name, ANON_NAME_SIZE)
+        if len(text) >= ANON_NAME_SIZE or not ANON_NAME_CHARACTERS.issuperset(text):
+            raise SyscallError(EINVAL)
+    label = f"[anon:{text.decode('ascii')}]" if text else ""
+    space = k.space
+    length = space.round_up(size)
+    if addr & (space.page - 1) or addr + length >= 1 << 64:
+        raise SyscallError(EINVAL)
+    pieces = space.areas.pieces(addr, addr + length) if length else []
+    for piece in pieces:
+        if piece.backing is not None:
+            raise SyscallError(EBADF)
+        space.areas.change(piece.start, piece.end, lambda area: area._replace(name=label))
+    if sum(piece.end - piece.start for piece in pieces) != length:
+        raise SyscallError(ENOMEM)
+    return 0
+
+
+PRCTL: dict[int, Callable[..., int]] = {
+    abi.PR_SET_PDEATHSIG: _set_pdeath_signal,
+    abi.PR_GET_PDEATHSIG: _get_pdeath_signal,
+    abi.PR_SET_DUMPABLE: _set_dumpable,
+    abi.PR_GET_DUMPABLE: _get_dumpable,
+    abi.PR_SET_NAME: _set_name,
+    abi.PR_GET_NAME: _get_name,
+    abi.PR_GET_SECCOMP: _get_seccomp,
+    abi.PR_CAPBSET_READ: _read_capability,
+    abi.PR_SET_TIMERSLACK: _set_timer_slack,
+    abi.PR_GET_TIMERSLACK: _get_timer_slack,
+    abi.PR_SET_NO_NEW_PRIVS: _set_no_new_privs,
+    abi.PR_GET_NO_NEW_PRIVS: _get_no_new_privs,
+    abi.PR_SET_THP_DISABLE: _set_thp_disable,
+    abi.PR_GET_THP_DISABLE: _get_thp_disable,
+    abi.PR_SET_VMA: _set_vma,
+}
+
+
+def getrlimit(k: Kernel, t: Task, resource: int, addr: int) -> int:
+    """Store the soft and hard limit of *resource*; getrlimit(2)."""
+    if resource >= abi.RLIM_NLIMITS:
+        raise SyscallError(EINVAL)
+    k.mem.write(addr, abi.RLIMIT.pack(*k.rlimits[resource]))
+    return 0
+
+
+def setrlimit(k: Kernel, t: Task, resource: int, addr: int) -> int:
+    """Change the limits of *resource*; setrlimit(2)."""
+    set_limit(k, resource, k.mem.read(addr, abi.RLIMIT.size))
+    return 0
+
+
+def prlimit64(k: Kernel, t: Task, pid: int, resource: int, new: int, old: int) -> int:
+    """Change (where *new* is not null) and report the limits of *resource* of *pid*; prlimit(2)."""
+    data = k.mem.read(new, abi.RLIMIT.size) if new else None
+    if pid not in (0, t.pid) and pid not in k.tasks:
+        raise SyscallError(ESRCH)
+    if resource >= abi.RLIM_NLIMITS:
+        raise SyscallError(EINVAL)
+    before = k.rlimits[resource]
+    if data is not None:
+        set_limit(k, resource, data)
+    if old:
+        k.mem.write(old, abi.RLIMIT.pack(*before))
+    return 0
+
+
+def set_limit(k: Kernel, resource: int, data: bytes) -> None:
+    """Set *resource* to the struct rlimit in *data*; raise EINVAL or EPERM."""
+    soft, hard = abi.RLIMIT.unpack(data)
+    if resource >= abi.RLIM_NLIMITS or soft > hard:
+        raise SyscallError(EINVAL)
+    if resource == abi.RLIMIT_NOFILE and hard > rlimits.NR_OPEN:
+        raise SyscallError(EPERM)
+    if hard > k.rlimits[resource][1] and k.world.process.euid:
+        raise SyscallError(EPERM)  # CAP_SYS_RESOURCE
+    k.rlimits[resource] = (soft, hard)
+
+
+def umask(k: Kernel, t: Task, mask: int) -> int:
+    """Set the file mode creation mask and return the old one; umask(2)."""
+    before, k.umask = k.umask, mask & 0o777
+    return before
+
+
+def times(k: Kernel, t: Task, addr: int) -> int:
+    """Store the CPU time in clock ticks (100 a second), all of it user time, and return the uptime; times(2)."""
+    if addr:
+        k.mem.write(addr, abi.U64.pack(k.clock.cpu_ns() // 10_000_000) + bytes(24))
+    return k.clock.monotonic_ns() // 10_000_000
+
+
+def getrusage(k: Kernel, t: Task, who: int, addr: int) -> int:
+    """Store the CPU time used, all of it user time; the other counters are zero.  getrusage(2)."""
+    if who not in (0, 1, -1):
+        raise SyscallError(EINVAL)
+    seconds, ns = divmod(0 if who == -1 else k.clock.cpu_ns(), NS)
+    k.mem.write(addr, abi.TIMEVAL.pack(seconds, ns // 1000) + bytes(128))
+    return 0

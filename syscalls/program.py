@@ -1,0 +1,36 @@
+"""What the kernel must know of the program that the machine has loaded: where its parts lie, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One loaded program as it stands before its first instruction.  Ranges are (start, end), of run-time addresses."""
+
+    name: str
+    exe: str  # the guest path: AT_EXECFN, /proc/self/exe, /proc/self/maps
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    segments: tuple[tuple[int, int, int, int], ...]  # (addr, size, prot, file offset), whole pages; offset -1: no file
+    brk_start: int
+    stack: tuple[int, int]
+    auxv: tuple[tuple[int, int], ...] = ()
+    arg_range: tuple[int, int] = (0, 0)  # the bytes of argv's strings on the stack
+    env_range: tuple[int, int] = (0, 0)
+    vdso: tuple[int, int] | None = None
+    vvar: tuple[int, int] | None = None
+    read_file: Callable[[], bytes] = bytes  # the executable's bytes: /proc/self/exe, and pages dropped by madvise
+
+
+class ProgramFile:
+    """The executable as the file behind the mappings that the loader made."""
+
+    device = (8, 1)
+    inode = 2
+
+    def __init__(self, path: str, read: Callable[[], bytes]) -> None:
+        self.path = path
+        self.content = read

@@ -1,0 +1,83 @@
+"""One row of the table: what a system call is called, takes, does, and how much of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from syscalls.errno import NAMES, SyscallError
+from syscalls.kinds import IN, INOUT, OUT, Kind
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.tasks import Task
+
+SUPPORTED, PARTIAL, ABSENT = "supported", "partial", "absent"
+
+# What a successful call returns: for the trace and the documentation.
+ZERO, COUNT, NEW_FD, ADDRESS, NUMBER, NEVER = "0", "count", "fd", "addr", "number", "never"
+
+Handler = Callable[..., int]
+"""``handler(kernel, task, *arguments)``: a non-negative integer, or SyscallError, GuestFault or OutOfFrames raised.
+
+Arguments arrive narrowed as their kinds say; a path arrives as bytes.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Syscall:
+    """One call.  *since* is the first kernel release that has it: in an older World it fails with ENOSYS."""
+
+    nr: int
+    name: str
+    kinds: tuple[Kind, ...]
+    result: str
+    handler: Handler
+    level: str = SUPPORTED
+    note: str = ""
+    since: tuple[int, int] = (0, 0)
+
+
+def fails(errno: int) -> Handler:
+    """Return the handler of an absent call: it always fails with *errno*."""
+
+    def fail(k: Kernel, t: Task, *_: Any) -> NoReturn:
+        raise SyscallError(errno)
+
+    fail.__doc__ = f"Fail with {NAMES[errno]}."
+    return fail
+
+
+class Compiled:
+    """What the dispatcher needs of a row, worked out once."""
+
+    __slots__ = (
+        "fd_index",
+        "handler",
+        "inputs",
+        "name",
+        "narrow",
+        "nr",
+        "outputs",
+        "path_index",
+        "plain",
+        "row",
+        "width",
+    )
+
+    def __init__(self, row: Syscall) -> None:
+        self.row, self.nr, self.name, self.handler = row, row.nr, row.name, row.handler
+        self.width = len(row.kinds)
+        # (index, all bits, sign bit) of each argument that is narrower than a register, or signed.
+        self.narrow = tuple(
+            (index, (1 << kind.bits) - 1, 1 << (kind.bits - 1) if kind.signed else 0)
+            for index, kind in enumerate(row.kinds)
+            if kind.bits < 64 or kind.signed
+        )
+        self.path_index = next((index for index, kind in enumerate(row.kinds) if kind.path), -1)
+        self.fd_index = next((index for index, kind in enumerate(row.kinds) if kind.fd), -1)
+        buffers = [(index, kind) for index, kind in enumerate(row.kinds) if kind.direction and not kind.path]
+        self.inputs = tuple((index, kind) for index, kind in buffers if kind.direction in (IN, INOUT))
+        self.outputs = tuple((index, kind) for index, kind in buffers if kind.direction in (OUT, INOUT))
+        self.plain = self.path_index < 0 and not buffers

@@ -1,0 +1,249 @@
+"""The address space of the process: where mappings go, what limits them, and the break.
+
+Keeps the list of areas (:mod:`syscalls.vma`) and the machine's pages in step.  Handlers in :mod:`syscalls.memory` and
+:mod:`syscalls.madvise` check what the guest asked; this module knows how Linux answers it.  Sources: mm/mmap.c,
+mm/mremap.c, arch/x86/kernel/sys_x86_64.c (Linux 6.1, read); the rules were compared with a running kernel
+by ``tests/native``.
+"""
+
+from __future__ import annotations
+
+from syscalls import abi
+from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
+from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, OutOfFrames
+from syscalls.program import Program, ProgramFile
+from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, STACK_GUARD_GAP, Vma, VmaList, maps_line
+from syscalls.world import World
+
+BOTTOM_UP_BASE = (abi.TASK_SIZE // 3 + PAGE - 1) & -PAGE  # TASK_UNMAPPED_BASE, where the search of last resort starts
+LOW_2G = (0x4000_0000, 0x8000_0000)  # where MAP_32BIT looks: mmap(2)
+VSYSCALL_LINE = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n"
+SPECIAL = ("[vdso]", "[vvar]")
+"""Mappings that the kernel owns (VM_PFNMAP, VM_DONTEXPAND): most advice and every mremap growth is refused."""
+
+
+def kernel_page_size(world: World) -> int:
+    """Return the bytes that mmap and friends round to.
+
+    A World may tell the guest a size that no kernel could have (0, 1024, 12288): the auxiliary vector then shows it
+    as written, and the kernel itself rounds to hardware pages.
+    """
+    size = world.page_size
+    return size if size >= PAGE and size.bit_count() == 1 else PAGE
+
+
+class AddressSpace:
+    """Areas, pages and limits of one process."""
+
+    def __init__(self, world: World, mem: GuestMemory, program: Program, rlimits: list[tuple[int, int]]) -> None:
+        """Describe what the loader has already mapped; *rlimits* is the process's live list of (soft, hard)."""
+        self.mem = mem
+        self.page = kernel_page_size(world)
+        self.mmap_base = world.memory.mmap_base & -self.page
+        self.honour_hints = world.memory.honour_hints
+        self.overcommit_limit = None if world.memory.overcommit else world.memory.total
+        self.rlimits = rlimits
+        self.may_map_low = world.process.euid == 0  # CAP_SYS_RAWIO
+        self.vsyscall = world.vsyscall
+        self.start_brk = self.brk = program.brk_start
+        self.data_size = sum(size for _, size, prot, _ in program.segments if prot & PROT_WRITE)
+        self.stack_limit = program.stack[1]
+        self.areas = VmaList(initial_areas(program))
+        self.peak = self.total()  # the most that was ever mapped: VmPeak
+
+    def round_up(self, size: int) -> int:
+        """Return *size* rounded up to whole pages."""
+        return (size + self.page - 1) & -self.page
+
+    # Limits
+
+    def check_expand(self, start: int, size: int, prot: int, flags: int) -> None:
+        """Raise ENOMEM when mapping *size* bytes at *start* breaks RLIMIT_AS, RLIMIT_DATA or the overcommit rule.
+
+        What the new mapping replaces does not count twice (may_expand_vm and count_vma_pages_range).
+        """
+        limit = self.rlimits[abi.RLIMIT_AS][0]
+        if limit != abi.RLIM_INFINITY:
+            replaced = sum(piece.end - piece.start for piece in self.areas.pieces(start, start + size))
+            if self.total() + size - replaced > limit:
+                raise SyscallError(ENOMEM)
+        if prot & PROT_WRITE:
+            self.check_writable(size, flags)
+
+    def check_writable(self, size: int, flags: int) -> None:
+        """Raise ENOMEM when *size* bytes may not be or become private and writable (also mprotect_fixup)."""
+        if flags & SHARED:
+            return
+        limit = self.rlimits[abi.RLIMIT_DATA][0]
+        if limit != abi.RLIM_INFINITY and self.total_data() + size > limit:
+            raise SyscallError(ENOMEM)
+        if self.overcommit_limit is not None and not flags & NORESERVE and size > self.overcommit_limit:
+            raise SyscallError(ENOMEM)
+
+    def total(self) -> int:
+        """Return the bytes mapped: VmSize of /proc/self/status."""
+        return self.areas.size
+
+    def total_data(self) -> int:
+        """Return the bytes of private writable mappings but the stack: what RLIMIT_DATA counts since Linux 4.7."""
+        return sum(
+            area.end - area.start
+            for area in self.areas
+            if area.prot & PROT_WRITE and not area.flags & (SHARED | GROWSDOWN)
+        )
+
+    # Placing
+
+    def check_fixed(self, addr: int, size: int) -> None:
+        """Raise what MAP_FIXED at *addr* fails with."""
+        if size > abi.TASK_SIZE or addr > abi.TASK_SIZE - size:
+            raise SyscallError(ENOMEM)
+        if addr & (self.page - 1):
+            raise SyscallError(EINVAL)
+        if addr < abi.MMAP_MIN_ADDR and not self.may_map_low:
+            raise SyscallError(EPERM)
+
+    def place(self, hint: int, size: int) -> int:
+        """Return where *size* bytes go: at *hint* when it is free, else as high below ``mmap_base`` as they fit."""
+        if size > abi.TASK_SIZE:
+            raise SyscallError(ENOMEM)
+        hint &= -self.page
+        if hint and self.honour_hints:
+            hint = max(hint, self.round_up(abi.MMAP_MIN_ADDR))
+            if hint <= abi.TASK_SIZE - size and self.areas.is_free(hint, hint + size):
+                return hint
+        found = self.areas.gap_below(self.mmap_base, abi.MMAP_MIN_ADDR, size, self.page)
+        return self.place_above(BOTTOM_UP_BASE, abi.TASK_SIZE, size) if found is None else found
+
+    def place_above(self, low: int, high: int, size: int) -> int:
+        """Return the lowest start of *size* free bytes inside [low, high)."""
+        found = self.areas.gap_above(low, high, size, self.page)
+        if found is None:
+            raise SyscallError(ENOMEM)
+        return found
+
+    # Changing
+
+    def map(self, area: Vma) -> None:
+        """Put *area* in place of whatever was in its range, zero-filled or with the bytes of its file."""
+        start, size = area.start, area.end - area.start
+        self.areas.remove(start, area.end)
+        try:
+            if area.backing is None:
+                self.mem.map(start, size, area.prot)
+            else:
+                self._load(area)
+        except OutOfFrames:
+            self.mem.unmap(start, size)
+            raise
+        self.areas.insert(area)
+        self.peak = max(self.peak, self.areas.size)
+
+    def _load(self, area: Vma) -> None:
+        # Whole pages past the end of the file are left out, so that touching them faults.  (Linux sends SIGBUS
+        # there, the machine SIGSEGV.)
+        assert area.backing is not None
+        data = area.backing.content()[area.offset : area.offset + (area.end - area.start)]
+        size = (len(data) + PAGE - 1) & -PAGE
+        if size < area.end - area.start:
+            self.mem.unmap(area.start + size, area.end - area.start - size)
+        if data:
+            self.mem.map(area.start, size, PROT_READ | PROT_WRITE)
+            self.mem.write(area.start, data)
+            self.mem.protect(area.start, size, area.prot)
+
+    def unmap(self, lo: int, hi: int) -> None:
+        """Remove every mapping of [lo, hi)."""
+        if self.areas.remove(lo, hi):
+            self.mem.unmap(lo, hi - lo)
+
+    def protect(self, piece: Vma, prot: int) -> None:
+        """Give the mapped range of *piece* the permissions *prot*."""
+        self.mem.protect(piece.start, piece.end - piece.start, prot)
+        self.areas.change(piece.start, piece.end, lambda area: area._replace(prot=prot))
+
+    def discard(self, piece: Vma) -> None:
+        """Drop the contents of *piece*: zeros again, or what its file holds (MADV_DONTNEED)."""
+        if piece.backing is None:
+            self.mem.discard(piece.start, piece.end - piece.start)
+        else:
+            self._load(piece)
+
+    def move(self, old: Vma, new: int, size: int, keep_old: bool) -> None:
+        """Move the pages of *old* to *new*, an area of *size* bytes; only pages with contents are copied."""
+        old_size = old.end - old.start
+        self.map(old._replace(start=new, end=new + size))
+        self.mem.protect(new, size, PROT_READ | PROT_WRITE)
+        self.mem.protect(old.start, old_size, PROT_READ)
+        resident = self.mem.resident(old.start, min(old_size, size) // PAGE)
+        index = resident.find(1)
+        while index >= 0:
+            end = resident.find(0, index)
+            end = len(resident) if end < 0 else end
+            self.mem.write(new + index * PAGE, self.mem.read(old.start + index * PAGE, (end - index) * PAGE))
+            index = resident.find(1, end)
+        self.mem.protect(new, size, old.prot)
+        if keep_old:
+            self.mem.protect(old.start, old_size, old.prot)
+            self.discard(old)
+        else:
+            self.unmap(old.start, old.end)
+
+    # The break and the stack
+
+    def set_brk(self, addr: int) -> int:
+        """Move the break to *addr* and return it; return the old one when that is impossible.  brk(2), NOTES."""
+        limit = self.rlimits[abi.RLIMIT_DATA][0]
+        if addr < self.start_brk or addr - self.start_brk + self.data_size > limit:
+            return self.brk
+        old, new = self.round_up(self.brk), self.round_up(addr)
+        if new < old:
+            self.unmap(new, old)
+        elif new > old:
+            # A page, and the guard gap of a stack, stay free above the heap.
+            if new > abi.TASK_SIZE or not self.areas.is_free(old, new + self.page):
+                return self.brk
+            try:
+                self.check_expand(old, new - old, PROT_READ | PROT_WRITE, 0)
+                self.map(Vma(old, new, PROT_READ | PROT_WRITE, name="[heap]"))
+            except (SyscallError, OutOfFrames):
+                return self.brk
+        self.brk = addr
+        return addr
+
+    def grow_stack(self, addr: int) -> bool:
+        """Extend the stack down to the page of *addr*, as a fault below it does; say whether that was allowed.
+
+        Refused beyond RLIMIT_STACK and within the guard gap above another mapping (expand_downwards, mm/mmap.c).
+        """
+        page = addr & -self.page
+        stack = next((area for area in self.areas if area.flags & GROWSDOWN and area.start > page), None)
+        if stack is None or stack.end - page > self.rlimits[abi.RLIMIT_STACK][0]:
+            return False
+        if self.areas.overlaps(max(page - STACK_GUARD_GAP, 0), stack.start):
+            return False
+        self.map(stack._replace(start=page, end=stack.start))
+        return True
+
+    # Views
+
+    def maps(self) -> str:
+        """Return the text of /proc/self/maps."""
+        return "".join(map(maps_line, self.areas)) + (VSYSCALL_LINE if self.vsyscall else "")
+
+
+def initial_areas(program: Program) -> list[Vma]:
+    """Return the areas that exist before the first instruction: what the loader mapped, the stack, the vDSO."""
+    backing = ProgramFile(program.exe, program.read_file)
+    areas = [
+        Vma(addr, addr + size, prot, 0, backing if offset >= 0 else None, max(offset, 0))
+        for addr, size, prot, offset in program.segments
+        if size
+    ]
+    low, high = program.stack
+    areas.append(Vma(low, high, PROT_READ | PROT_WRITE, GROWSDOWN, name="[stack]"))
+    if program.vvar:
+        areas.append(Vma(*program.vvar, PROT_READ, name="[vvar]"))
+    if program.vdso:
+        areas.append(Vma(*program.vdso, PROT_READ | abi.PROT_EXEC, name="[vdso]"))
+    return areas

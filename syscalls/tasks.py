@@ -1,0 +1,34 @@
+"""One guest thread as the kernel sees it.  Registers are the machine's, which copies ``fs_base`` after each call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from syscalls import abi
+
+
+@dataclass(slots=True)
+class Task:
+    """The state of one thread that system calls read and change.  Addresses are guest addresses, 0 for none."""
+
+    tid: int
+    pid: int
+    comm: str  # at most 15 bytes: prctl(PR_SET_NAME)
+    cpus: int  # the affinity mask
+    fs_base: int = 0
+    gs_base: int = 0
+    sigmask: int = 0  # bit n-1 is signal n
+    pending: int = 0
+    altstack: tuple[int, int, int] = (0, abi.SS_DISABLE, 0)  # ss_sp, ss_flags, ss_size
+    clear_child_tid: int = 0
+    robust_list: int = 0
+    rseq: tuple[int, int, int] | None = None  # address, length, signature
+    pdeath_signal: int = 0
+    timer_slack_ns: int = 50_000
+    no_new_privs: bool = False
+    cpu: int = 0  # where it runs: the lowest CPU of its mask, as nothing ever moves it
+    sp: int = 0  # the stack pointer, when the machine supplies it: sigaltstack's EPERM depends on it
+
+    def copy(self) -> Task:
+        """Return an independent copy."""
+        return replace(self)

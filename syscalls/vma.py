@@ -1,0 +1,200 @@
+"""The list of a process's mappings: a sorted list of areas that splits and merges as Linux's does.
+
+Bookkeeping only: no guest memory is touched here, no limit is checked and no error number is known.  Everything is
+kept in two parallel lists searched with :mod:`bisect`; areas are immutable, so a copy of the lists is a snapshot.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+STACK_GUARD_GAP = 256 * 4096
+"""Bytes that Linux keeps free below a mapping that grows down (``stack_guard_gap``, mm/mmap.c)."""
+
+# Properties of an area that stay after mmap and keep it from merging with a neighbour that differs in them.
+SHARED, GROWSDOWN, NORESERVE, HUGEPAGE, NOHUGEPAGE = 1, 2, 4, 8, 16
+DONTFORK, DONTDUMP, WIPEONFORK, MERGEABLE, SEQUENTIAL, RANDOM = 32, 64, 128, 256, 512, 1024
+
+
+class Backing(Protocol):
+    """The file behind a mapping."""
+
+    path: str
+    device: tuple[int, int]
+    inode: int
+
+    def content(self) -> bytes:
+        """Return the bytes of the file as it is now."""
+        ...
+
+
+class Vma(NamedTuple):
+    """One mapping: the bytes from *start* up to *end*, both page-aligned."""
+
+    start: int
+    end: int
+    prot: int
+    flags: int = 0
+    backing: Backing | None = None
+    offset: int = 0  # bytes into the file at `start`
+    name: str = ""  # "[heap]", "[stack]", "[anon:Go: heap]"; empty: unnamed, or the file's path
+
+    def clip(self, lo: int, hi: int) -> Vma:
+        """Return the part of this area inside [lo, hi), which must overlap it."""
+        start, end = max(self.start, lo), min(self.end, hi)
+        offset = self.offset + (start - self.start) if self.backing else 0
+        return Vma(start, end, self.prot, self.flags, self.backing, offset, self.name)
+
+    def continues(self, other: Vma) -> bool:
+        """Say whether this area could be the continuation of *other*, which ends where this one starts."""
+        return (
+            other.end == self.start
+            and other.prot == self.prot
+            and other.flags == self.flags
+            and other.name == self.name
+            and other.backing is self.backing
+            and (self.backing is None or self.offset == other.offset + (other.end - other.start))
+        )
+
+
+class VmaList:
+    """Non-overlapping areas in order of address."""
+
+    __slots__ = ("areas", "size", "starts")
+
+    def __init__(self, areas: list[Vma] | None = None) -> None:
+        self.areas: list[Vma] = sorted(areas or [], key=lambda area: area.start)
+        self.size = sum(area.end - area.start for area in self.areas)  # bytes mapped in all
+        self.starts: list[int] = [area.start for area in self.areas]
+
+    def __iter__(self) -> Iterator[Vma]:
+        return iter(self.areas)
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def copy(self) -> VmaList:
+        """Return an independent list of the same areas."""
+        twin = VmaList.__new__(VmaList)
+        twin.areas, twin.starts, twin.size = self.areas[:], self.starts[:], self.size
+        return twin
+
+    def _first(self, addr: int) -> int:
+        # The index of the first area that ends above addr.
+        index = bisect_right(self.starts, addr) - 1
+        return index if index >= 0 and self.areas[index].end > addr else index + 1
+
+    def at(self, addr: int) -> Vma | None:
+        """Return the area that holds *addr*."""
+        index = self._first(addr)
+        return self.areas[index] if index < len(self.areas) and self.areas[index].start <= addr else None
+
+    def overlaps(self, lo: int, hi: int) -> bool:
+        """Say whether any byte of [lo, hi) is mapped."""
+        index = self._first(lo)
+        return index < len(self.areas) and self.areas[index].start < hi
+
+    def pieces(self, lo: int, hi: int) -> list[Vma]:
+        """Return the mapped parts of [lo, hi), clipped to it, in order."""
+        first, last = self._first(lo), bisect_left(self.starts, hi)
+        found = self.areas[first:last]
+        if found:
+            found[0] = found[0].clip(lo, hi)
+            found[-1] = found[-1].clip(lo, hi)
+        return found
+
+    def covers(self, lo: int, hi: int) -> bool:
+        """Say whether every byte of [lo, hi) is mapped."""
+        return sum(piece.end - piece.start for piece in self.pieces(lo, hi)) == hi - lo
+
+    def remove(self, lo: int, hi: int) -> list[Vma]:
+        """Take [lo, hi) out, splitting areas at its ends; return the parts taken out."""
+        first, last = self._first(lo), bisect_left(self.starts, hi)
+        if first >= last:
+            return []
+        taken = self.areas[first:last]
+        head, tail = taken[0], taken[-1]
+        keep = [head.clip(head.start, lo)] if head.start < lo else []
+        if tail.end > hi:
+            keep.append(tail.clip(hi, tail.end))
+        taken[0] = head.clip(lo, hi)
+        taken[-1] = tail.clip(lo, hi)
+        self.size -= sum(area.end - area.start for area in taken)
+        self.areas[first:last] = keep
+        self.starts[first:last] = [area.start for area in keep]
+        return taken
+
+    def insert(self, area: Vma) -> None:
+        """Add *area*, whose range must be free, merging it with equal neighbours."""
+        self.size += area.end - area.start
+        index = bisect_left(self.starts, area.start)
+        lo = hi = index
+        start, end, offset = area.start, area.end, area.offset
+        if index and area.continues(self.areas[index - 1]):
+            lo = index - 1
+            start, offset = self.areas[lo].start, self.areas[lo].offset
+        if index < len(self.areas) and self.areas[index].continues(area):
+            hi = index + 1
+            end = self.areas[index].end
+        if lo != hi:
+            area = Vma(start, end, area.prot, area.flags, area.backing, offset, area.name)
+        self.areas[lo:hi] = [area]
+        self.starts[lo:hi] = [start]
+
+    def change(self, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
+        """Replace every mapped part of [lo, hi) by what *new* makes of it, merging where parts become equal."""
+        for piece in self.remove(lo, hi):
+            self.insert(new(piece))
+
+    def room_start(self, index: int) -> int:
+        """Return where free space below area *index* ends: its start, less the gap that a stack keeps."""
+        area = self.areas[index]
+        return max(area.start - STACK_GUARD_GAP, 0) if area.flags & GROWSDOWN else area.start
+
+    def is_free(self, lo: int, hi: int) -> bool:
+        """Say whether [lo, hi) is unmapped and outside the guard gap of a stack, as mmap asks of a hint."""
+        index = self._first(lo)
+        return index >= len(self.areas) or self.room_start(index) >= hi
+
+    def gap_below(self, high: int, low: int, size: int, align: int) -> int | None:
+        """Return the highest multiple of *align* that starts *size* free bytes inside [low, high), or None."""
+        above = bisect_left(self.starts, high)
+        # A stack just above *high* keeps its guard gap free below it.
+        top = min(high, self.room_start(above)) if above < len(self.areas) else high
+        for index in range(above - 1, -1, -1):
+            if (top - size) & -align >= max(self.areas[index].end, low):
+                break
+            top = min(top, self.room_start(index))
+            if top - size < low:
+                return None
+        found = (top - size) & -align
+        return found if found >= low else None
+
+    def gap_above(self, low: int, high: int, size: int, align: int) -> int | None:
+        """Return the lowest multiple of *align* that starts *size* free bytes inside [low, high), or None."""
+        at = (low + align - 1) & -align
+        for index in range(self._first(at), len(self.areas)):
+            if self.room_start(index) >= at + size:
+                break
+            at = max(at, (self.areas[index].end + align - 1) & -align)
+        return at if at + size <= high else None
+
+
+def maps_line(area: Vma) -> str:
+    """Return the line that /proc/self/maps has for *area*, newline included; proc_pid_maps(5).
+
+    The name starts in column 74 (``seq_pad`` in fs/proc/task_mmu.c pads to 25 + 6 * 8 - 1 columns); a line without
+    one ends in a space after the inode.
+    """
+    prot = area.prot
+    mode = "r" if prot & 1 else "-"
+    mode += "w" if prot & 2 else "-"
+    mode += "x" if prot & 4 else "-"
+    mode += "s" if area.flags & SHARED else "p"
+    backing = area.backing
+    major, minor, inode = (*backing.device, backing.inode) if backing else (0, 0, 0)
+    head = f"{area.start:08x}-{area.end:08x} {mode} {area.offset:08x} {major:02x}:{minor:02x} {inode} "
+    name = area.name or (backing.path if backing else "")
+    return f"{head:<73}{name}\n" if name else f"{head}\n"

@@ -1,0 +1,136 @@
+"""Guest memory for unit tests: a dictionary of pages with permissions, and a kernel over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syscalls.guest import PAGE, PROT_NONE, PROT_READ, PROT_WRITE, GuestFault, OutOfFrames
+from syscalls.kernel import Kernel
+from syscalls.program import Program
+from syscalls.tasks import Task
+from syscalls.world import World
+
+CODE, DATA, BRK = 0x400000, 0x500000, 0x600000
+STACK = (0x7FFF_FFDF_F000, 0x7FFF_FFFF_F000)
+BUFFER = 0x10_0000_0000  # one page, readable and writable, outside of what the kernel knows: for arguments
+BAD = 0xDEAD_0000  # never mapped
+
+
+class ByteMemory:
+    """Pages by number; a page that was mapped and never written has no bytes yet."""
+
+    def __init__(self, n_frames: int = 1 << 20) -> None:
+        """Allow *n_frames* written pages at once."""
+        self.prots: dict[int, int] = {}
+        self.pages: dict[int, bytearray] = {}
+        self.n_frames = n_frames
+
+    def _check(self, addr: int, size: int, need: int) -> None:
+        for page in range(addr // PAGE, (addr + size - 1) // PAGE + 1 if size else addr // PAGE):
+            if not self.prots.get(page, PROT_NONE) & need:
+                raise GuestFault(max(addr, page * PAGE), need == PROT_WRITE)
+
+    def read(self, addr: int, size: int) -> bytes:
+        self._check(addr, size, PROT_READ)
+        out = b""
+        while len(out) < size:
+            page, start = divmod(addr + len(out), PAGE)
+            part = min(PAGE - start, size - len(out))
+            out += bytes(self.pages[page][start : start + part]) if page in self.pages else bytes(part)
+        return out
+
+    def write(self, addr: int, data: bytes) -> None:
+        self._check(addr, len(data), PROT_WRITE)
+        done = 0
+        while done < len(data):
+            page, start = divmod(addr + done, PAGE)
+            part = min(PAGE - start, len(data) - done)
+            if page not in self.pages:
+                if len(self.pages) >= self.n_frames:
+                    raise OutOfFrames
+                self.pages[page] = bytearray(PAGE)
+            self.pages[page][start : start + part] = data[done : done + part]
+            done += part
+
+    def map(self, addr: int, size: int, prot: int) -> None:
+        assert addr % PAGE == size % PAGE == 0, (hex(addr), hex(size))
+        if prot and size // PAGE > self.n_frames:
+            raise OutOfFrames
+        self.unmap(addr, size)
+        if size // PAGE <= 1 << 16:  # reservations beyond 256 MiB are left out: no test touches them
+            self.prots.update(dict.fromkeys(range(addr // PAGE, (addr + size) // PAGE), prot))
+
+    def unmap(self, addr: int, size: int) -> None:
+        assert addr % PAGE == size % PAGE == 0, (hex(addr), hex(size))
+        for page in self._within(addr, size):
+            del self.prots[page]
+            self.pages.pop(page, None)
+
+    def protect(self, addr: int, size: int, prot: int) -> None:
+        assert addr % PAGE == size % PAGE == 0, (hex(addr), hex(size))
+        for page in self._within(addr, size):
+            self.prots[page] = prot
+
+    def discard(self, addr: int, size: int) -> None:
+        for page in self._within(addr, size):
+            self.pages.pop(page, None)
+
+    def resident(self, addr: int, n_pages: int) -> bytes:
+        return bytes(page in self.pages for page in range(addr // PAGE, addr // PAGE + n_pages))
+
+    def _within(self, addr: int, size: int) -> list[int]:
+        first, last = addr // PAGE, (addr + size) // PAGE
+        if last - first < len(self.prots):
+            return [page for page in range(first, last) if page in self.prots]
+        return [page for page in self.prots if first <= page < last]
+
+
+@dataclass
+class Guest:
+    """A kernel with one task, and a page for arguments at :data:`BUFFER`."""
+
+    kernel: Kernel
+    mem: ByteMemory
+    task: Task
+    now: list[int]
+
+    def call(self, nr: int, *args: int) -> int:
+        """Make a system call; missing arguments are 0, negative ones two's complement."""
+        values = [arg & (1 << 64) - 1 for arg in args] + [0] * (6 - len(args))
+        return self.kernel.call(self.task, nr, tuple(values))
+
+    def put(self, data: bytes, offset: int = 0) -> int:
+        """Store *data* into the argument page and return its address."""
+        self.mem.write(BUFFER + offset, data)
+        return BUFFER + offset
+
+    def get(self, size: int, offset: int = 0) -> bytes:
+        """Return bytes of the argument page."""
+        return self.mem.read(BUFFER + offset, size)
+
+
+def program(**changes: object) -> Program:
+    """Return a program of two segments, with its break at :data:`BRK`."""
+    values: dict[str, object] = {
+        "name": "hello",
+        "exe": "/bin/hello",
+        "argv": ("hello",),
+        "env": (),
+        "segments": ((CODE, 0x2000, 5, 0), (DATA, 0x1000, 3, 0x2000), (DATA + 0x1000, 0x1000, 3, -1)),
+        "brk_start": BRK,
+        "stack": STACK,
+    }
+    return Program(**(values | changes))  # type: ignore[arg-type]  # the values above are what the fields say
+
+
+def guest(world: World | None = None, n_frames: int = 1 << 20, **changes: object) -> Guest:
+    """Return a fresh kernel in *world* over byte memory that can hold *n_frames* pages."""
+    mem = ByteMemory(n_frames)
+    loaded = program(**changes)
+    for addr, size, prot, _ in loaded.segments:
+        mem.map(addr, size, prot)
+    mem.map(loaded.stack[0], loaded.stack[1] - loaded.stack[0], PROT_READ | PROT_WRITE)
+    mem.map(BUFFER, 4 * PAGE, PROT_READ | PROT_WRITE)
+    now = [0]
+    kernel = Kernel(world or World(), mem, loaded, lambda: now[0])
+    return Guest(kernel, mem, kernel.main, now)
