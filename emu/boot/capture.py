@@ -70,9 +70,10 @@ class Capture:
 
     def _watch_entry(self, row: Row, function: Function) -> None:
         def entered(_uc: int, addr: int, _size: int, _data: int) -> None:
-            self._enter(row, function, addr)
+            if not self.machine.at_limit():
+                self._enter(row, function, addr)
 
-        self.machine.engine.on_code(function.entry + self._bias, entered)
+        self.machine.engine.on_block(function.entry + self._bias, entered)
 
     # Events
 
@@ -110,7 +111,7 @@ class Capture:
             return
         self.mark()
         parent = self._stack[-1] if self._stack else None
-        now = self._now(pc)
+        now = self.machine.total()
         frame = Frame(row.name, function, caller, len(self._stack), parent, pc, sp, returns_to, now)
         frame.arguments = self._arguments(row.name, registers, sp)
         self._stack.append(len(self.frames))
@@ -122,15 +123,15 @@ class Capture:
         if addr in self._return_hooks:
             return
         self._return_hooks.add(addr)
-        self.machine.engine.on_code(addr, lambda _uc, pc, _size, _data: self._returned(pc))
+        self.machine.engine.on_block(addr, lambda _uc, pc, _size, _data: self._returned(pc))
         self.machine.engine.forget_code(addr)  # it may have been translated already, without the hook
 
     def _returned(self, pc: int) -> None:
         sp, *registers = self._registers.read()
-        if not self._stack or self.frames[self._stack[-1]].sp >= sp:
+        if not self._stack or self.frames[self._stack[-1]].sp >= sp or self.machine.at_limit():
             return  # another way to the same instruction
         self.mark()
-        now = self._now(pc)
+        now = self.machine.total()
         while self._stack and self.frames[self._stack[-1]].sp < sp:
             frame = self.frames[self._stack.pop()]
             frame.instructions = now - frame.entered_at
@@ -149,9 +150,6 @@ class Capture:
             frame.instructions = now - frame.entered_at
             if self._stack:
                 self.frames[self._stack[-1]].children += frame.instructions
-
-    def _now(self, pc: int) -> int:
-        return self.machine.counter.instructions_at(pc) - 1
 
     # Arguments and results
 

@@ -2,7 +2,7 @@
 
 Integers are integers, booleans booleans, floats floats; pointers, funcs, maps and channels are ``"0x..."``; a string
 is ``{"len", "text"}``, a slice ``{"len", "cap", "data", "elements"}``, an interface ``{"type", "data"}``, an array
-of bytes a list of integers.  What cannot be read says so in place of its content; nothing is guessed.
+of bytes a list of integers, a buffer (of more than 256 bytes) ``{"len", "hex"}`` without its trailing zeros.  What cannot be read says so in place of its content; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FORMATS = {
 ADDRESSES = frozenset(("pointer", "func", "chan", "map", "unsafe.Pointer"))
 MAX_TEXT = 4096  # bytes of a string that are shown
 MAX_ELEMENTS = 256  # elements of a slice that are shown
+MAX_BYTES = 256  # of an array of bytes that is shown as a list
 U64 = struct.Struct("<Q")
 
 
@@ -94,7 +95,7 @@ class Decoder:
         assert kind.elem is not None
         elem = self.layouts.type(kind.elem)
         if elem.kind == "uint8":
-            return list(raw[: kind.length])
+            return list(raw) if len(raw) <= MAX_BYTES else {"len": len(raw), "hex": raw.rstrip(b"\0").hex()}
         parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(kind.length))
         return [self.value(elem, part, depth) for part in parts]
 

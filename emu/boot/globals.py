@@ -6,18 +6,15 @@ D bits say which those are), and within those only the words that differ are tur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
 from dataclasses import dataclass
 from typing import Any
 
 from emu.boot.decode import Decoder
-from emu.image.types import Layouts, Leaf, Type
+from emu.image.types import Layouts, Type
+from emu.machine import accel
 from emu.machine.machine import Machine
-from emu.machine.paging import ADDRESS, DIRTY, SLICE
 from syscalls.guest import PAGE, PROT_WRITE
-
-CHUNK = 256  # bytes compared at once before single words are
-
 
 @dataclass(slots=True)
 class Change:
@@ -36,15 +33,20 @@ class _Region:
 
     def __init__(self, machine: Machine, addr: int, size: int) -> None:
         self.addr = addr
-        self.frames: list[tuple[int, int]] = []  # (guest-physical address, index of the entry in ram.words)
         pages, ram = machine.pages, machine.ram
-        for page in range(addr, addr + size, PAGE):
-            pages.fault_in(page)
-            table = pages._tables[page // SLICE]
-            index = table + (page // PAGE & 511)
-            self.frames.append((ram.words[index] & ADDRESS, index))
-        self.shadow = bytearray().join(ram.bytes[frame : frame + PAGE] for frame, _ in self.frames)
-        self.pages = [bytes(self.shadow[i : i + PAGE]) for i in range(0, len(self.shadow), PAGE)]
+        self.frames = pages.frames_of(addr, size)  # guest-physical addresses
+        # Runs of pages whose frames and page-table entries both lie side by side: (first page, count, entries' address).
+        self.runs: list[tuple[int, int, int]] = []
+        for page, frame in enumerate(self.frames):
+            entry = ram.host_addr + 8 * pages.entry_index(addr + page * PAGE)
+            if self.runs:
+                first, count, entries = self.runs[-1]
+                if frame == self.frames[first] + count * PAGE and entry == entries + 8 * count:
+                    self.runs[-1] = (first, count + 1, entries)
+                    continue
+            self.runs.append((page, 1, entry))
+        self.shadow = bytearray().join(ram.bytes[frame : frame + PAGE] for frame in self.frames)
+        self.shadow_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.shadow))
 
 
 class GlobalsWatch:
@@ -54,54 +56,60 @@ class GlobalsWatch:
         self._machine = machine
         self._layouts = layouts
         self._bias = machine.loaded.bias
-        self._words = machine.ram.words
-        self._bytes = machine.ram.bytes
         self._decoder = Decoder(layouts, machine.pages.read)
-        self._leaves: dict[int, list[tuple[str, int, Type]]] = {}  # word address -> leaves that overlap it
+        self._leaves: dict[tuple[int, int], list[tuple[str, int, Type]]] = {}
         self._regions = [_Region(machine, low, high - low) for low, high in writable_ranges(machine)]
 
     def changes(self) -> list[Change]:
         """Every leaf that changed, by address."""
         found: list[Change] = []
         for region in self._regions:
-            for number, (frame, index) in enumerate(region.frames):
-                if not self._words[index] & DIRTY:
-                    continue
-                now = bytes(self._bytes[frame : frame + PAGE])
-                if now != region.pages[number]:
-                    self._page(region, number, now, found)
+            words = self._differing_words(region)
+            if words:
+                self._name(region, words, found)
         return found
 
-    def _page(self, region: _Region, number: int, now: bytes, found: list[Change]) -> None:
-        # Name the changed words of one page, then take the page's new content for the shadow.
-        start = number * PAGE
-        base = region.addr + start
-        words = differing_words(region.pages[number], now)
-        leaves = {leaf[1]: leaf for word in words for leaf in self._leaves_at(base + word)}
-        value = self._decoder.value
+    def _differing_words(self, region: _Region) -> list[tuple[int, int]]:
+        # (offset, length) of each run of changed words, among the pages that the hardware marked dirty.
+        found = []
+        host = self._machine.ram.host_addr
+        for first, count, entries in region.runs:
+            dirty = memoryview(accel.dirty_pages(entries, count)).cast("I").tolist()
+            for start, pages in _runs(dirty):
+                at = (first + start) * PAGE
+                frame = host + region.frames[first + start]
+                for offset, length in accel.differences(frame, region.shadow_addr + at, pages * PAGE):
+                    found.append((at + offset, length))
+        return found
+
+    def _name(self, region: _Region, words: list[tuple[int, int]], found: list[Change]) -> None:
+        # Turn changed words into leaves, then take their new content for the shadow.
+        read, value = self._machine.pages.read, self._decoder.value
+        leaves: dict[int, tuple[str, int, Type]] = {}
+        for offset, length in words:
+            for leaf in self._leaves_at(region.addr + offset, length):
+                leaves[leaf[1]] = leaf
         for name, addr, kind in leaves.values():
             low = addr - region.addr
             before = bytes(region.shadow[low : low + kind.size])
-            inside = base <= addr and addr + kind.size <= base + PAGE
-            after = now[addr - base : addr - base + kind.size] if inside else self._machine.pages.read(addr, kind.size)
+            after = read(addr, kind.size)
             if before != after:
                 found.append(Change(name, kind, addr, before, value(kind, before), value(kind, after)))
-        region.shadow[start : start + PAGE] = now
-        region.pages[number] = now
+        for offset, length in words:
+            region.shadow[offset : offset + length] = read(region.addr + offset, length)
 
-    def _leaves_at(self, addr: int) -> list[tuple[str, int, Type]]:
-        cached = self._leaves.get(addr)
+    def _leaves_at(self, addr: int, size: int) -> list[tuple[str, int, Type]]:
+        # The leaves that overlap a range, with their run-time addresses; the same few ranges change again and again.
+        cached = self._leaves.get((addr, size))
         if cached is None:
-            cached = self._leaves[addr] = list(self._find_leaves(addr))
+            cached = self._leaves[addr, size] = []
+            low = addr - self._bias
+            for variable in self._layouts.globals_in(low, low + size):
+                start = low - variable.addr
+                at = variable.addr + self._bias
+                for leaf in self._layouts.leaves(variable.type, max(start, 0), start + size, variable.name):
+                    cached.append((leaf.path, at + leaf.offset, leaf.type))
         return cached
-
-    def _find_leaves(self, addr: int) -> Iterator[tuple[str, int, Type]]:
-        low = addr - self._bias
-        for variable in self._layouts.globals_in(low, low + 8):
-            start = low - variable.addr
-            leaf: Leaf
-            for leaf in self._layouts.leaves(variable.type, max(start, 0), start + 8, variable.name):
-                yield leaf.path, variable.addr + leaf.offset + self._bias, leaf.type
 
 
 def writable_ranges(machine: Machine) -> list[tuple[int, int]]:
@@ -117,12 +125,12 @@ def writable_ranges(machine: Machine) -> list[tuple[int, int]]:
     return ranges
 
 
-def differing_words(old: bytes, new: bytes) -> list[int]:
-    """Offsets of the 8-byte words in which two pages differ."""
-    found = []
-    for start in range(0, PAGE, CHUNK):
-        before, after = old[start : start + CHUNK], new[start : start + CHUNK]
-        if before != after:
-            pairs = zip(memoryview(before).cast("Q"), memoryview(after).cast("Q"), strict=True)
-            found += [start + 8 * i for i, (x, y) in enumerate(pairs) if x != y]
-    return found
+def _runs(numbers: list[int]) -> list[tuple[int, int]]:
+    # Rising numbers as (first, count) of each unbroken run.
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and sum(runs[-1]) == number:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((number, 1))
+    return runs

@@ -33,6 +33,7 @@ class Reader:
         self.layouts = image.layouts
         self.bias = machine.loaded.bias
         self.decoder = Decoder(image.layouts, machine.pages.read)
+        self._fields: dict[tuple[str, str], tuple[int, Type] | None] = {}
 
     def raw(self, addr: int, size: int) -> bytes:
         """Guest memory; raises Missing(UNREADABLE)."""
@@ -93,9 +94,16 @@ class Reader:
             raise Missing(NOT_REACHED)
         return addr
 
+    def find(self, type_name: str, path: str) -> tuple[int, Type] | None:
+        """Byte offset and type of field *path* of *type_name*; None if this release has no such field."""
+        key = type_name, path
+        if key not in self._fields:
+            self._fields[key] = self.layouts.field(type_name, path)
+        return self._fields[key]
+
     def field(self, type_name: str, addr: int, path: str) -> Any:
         """The JSON value of field *path* of the *type_name* at *addr*; raises Missing."""
-        found = self.layouts.field(type_name, path)
+        found = self.find(type_name, path)
         if found is None:
             raise Missing(NOT_IN_RELEASE)
         offset, kind = found
@@ -105,7 +113,7 @@ class Reader:
         """Those of *paths* that the type has in this release."""
         found = {}
         for path in paths:
-            if self.layouts.field(type_name, path) is not None:
+            if self.find(type_name, path) is not None:
                 found[path] = self.field(type_name, addr, path)
         return found
 
@@ -117,7 +125,7 @@ class Reader:
 
     def chain(self, type_name: str, addr: int, link: str, limit: int = 4096) -> list[int]:
         """Addresses of a linked list that begins at *addr* and goes on through field *link*; at most *limit*."""
-        found = self.layouts.field(type_name, link)
+        found = self.find(type_name, link)
         if found is None:
             raise Missing(NOT_IN_RELEASE)
         seen: list[int] = []

@@ -171,7 +171,7 @@ def modules(r: Reader) -> list[dict[str, Any]]:
         row = r.fields("runtime.moduledata", module, "minpc", "maxpc", "text", "etext", "data", "edata", "bss", "ebss", "end")
         row = {name: hex(value) if isinstance(value, int) else value for name, value in row.items()}
         for path, name in (("ftab", "functions"), ("typelinks", "typelinks"), ("itablinks", "itablinks")):
-            if r.layouts.field("runtime.moduledata", path) is not None:
+            if r.find("runtime.moduledata", path) is not None:
                 row[name] = r.field("runtime.moduledata", module, path)["len"]
         row["functions"] -= 1  # the last entry only says where the last function ends
         found.append(row)

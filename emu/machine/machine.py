@@ -75,8 +75,13 @@ class Machine:
         return self.counter.instructions() - 1 if self._started else 0  # the IRETQ is ours
 
     def total(self) -> int:
-        """Instructions executed in all; exact while the guest does not run."""
+        """Instructions executed in all; exact between runs and in block hooks, which run before their block counts."""
         return self.counter.instructions() + self.counter.block_size() - 1 if self._started else 0
+
+    def at_limit(self) -> bool:
+        """Within a block hook: tell whether the World's limit stops the guest before this block."""
+        limit = self.world.limits.instructions
+        return bool(limit) and self.total() >= limit
 
     # Hooks
 

@@ -73,6 +73,14 @@ class PageTables:
         table = self._tables.get(addr // SLICE)
         return 0 if table is None else self.ram.words[table + (addr // PAGE & 511)]
 
+    def entry_index(self, addr: int) -> int:
+        """Where in ``ram.words`` the entry of *addr*'s page is; the page must have been mapped."""
+        return self._tables[addr // SLICE] + (addr // PAGE & 511)
+
+    def frames_of(self, addr: int, size: int) -> list[int]:
+        """The guest-physical address of every page of the range, filled if it was not yet; raise GuestFault."""
+        return [self._frame(page, HAS_FRAME) for page in range(addr, addr + size, PAGE)]
+
     def entries(self, addr: int, size: int) -> list[int]:
         """The entries of every page of the range."""
         found: list[int] = []
@@ -181,7 +189,7 @@ class PageTables:
 
     def make_supervisor(self, addr: int) -> None:
         """Take *addr*'s page away from ring 3; it stays with the CPU's own set-up."""
-        self.ram.words[self._tables[addr // SLICE] + (addr // PAGE & 511)] &= ~USER
+        self.ram.words[self.entry_index(addr)] &= ~USER
 
     def discard(self, addr: int, size: int) -> None:
         """Make the range read as zero, keeping its mapping; the host gets the memory back."""
@@ -269,4 +277,4 @@ class PageTables:
         for at, start, count in places:
             self.ram.bytes[at : at + count] = data[start : start + count]
             here = addr + start
-            self.ram.words[self._tables[here // SLICE] + (here // PAGE & 511)] |= DIRTY
+            self.ram.words[self.entry_index(here)] |= DIRTY
