@@ -29,7 +29,7 @@ def load(path: str | Path | None, sets: Iterable[str] = ()) -> World:
     if path is not None:
         source, text = _contents(str(path))
         try:
-            world = _merge(world, _parse(text))
+            world = merge(world, _parse(text))
         except WorldError as error:
             raise error.within(source) from error
     for setting in sets:
@@ -48,7 +48,7 @@ def from_toml(text: str) -> World:
 
     :raises WorldError: for bad TOML, an unknown key, a wrong type or an impossible value.
     """
-    world = _merge(World(), _parse(text))
+    world = merge(World(), _parse(text))
     check(world)
     return world
 
@@ -142,7 +142,8 @@ class _Changes:
             raise _named(spelled, error, key) from error
 
 
-def _merge(world: World, document: dict[str, Any]) -> World:
+def merge(world: World, document: dict[str, Any]) -> World:
+    """*world* with the keys of a TOML *document* applied; what contradicts itself is for :func:`check`."""
     changes = _Changes()
     for name, value in document.items():
         normal = name.replace("_", "-")

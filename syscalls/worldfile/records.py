@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from syscalls.errno import NUMBERS
-from syscalls.world import File, Response
+from syscalls.responses import parse_when
+from syscalls.world import File, Response, WorldError
 from syscalls.worldfile.kinds import Bad, Boolean, Bytes, Integer, Kind, Mode, Optional, Path, Text, nearest, show
 from syscalls.worldfile.tables import Many, as_list, as_table
 
@@ -28,18 +29,15 @@ class Errno(Text):
 class When(Text):
     """Which of the matching calls, counted from 1: the grammar of strace(1)'s ``when=``."""
 
-    GRAMMAR = re.compile(r"([1-9][0-9]{0,8})(?:\.\.([1-9][0-9]{0,8}))?(\+([1-9][0-9]{0,8})?)?")
-
     def __init__(self) -> None:
         super().__init__(32, "N, N..M, N+, N+S or N..M+S with N, M and S from 1, such as 2, 1..3, 4+ or 1+2")
 
     def read(self, value: Any) -> str:
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else super().read(value)
-        match = self.GRAMMAR.fullmatch(text)
-        if match is None:
-            raise Bad(f"{show(text)} is not such a rule")
-        if match[2] and int(match[2]) < int(match[1]):
-            raise Bad(f"{show(text)} runs backwards")
+        try:
+            parse_when(text)
+        except WorldError as error:
+            raise Bad(f"{show(text)} is not such a rule") from error
         return text
 
 
