@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from syscalls.errno import NUMBERS
+from syscalls.numbers import NUMBERS as CALLS
 from syscalls.responses import parse_when
 from syscalls.world import File, Response, WorldError
 from syscalls.worldfile.kinds import Bad, Boolean, Bytes, Integer, Kind, Mode, Optional, Path, Text, nearest, show
@@ -49,8 +49,8 @@ class CallName(Text):
 
     def read(self, value: Any) -> str:
         name = super().read(value)
-        if not re.fullmatch("_?[a-z][a-z0-9_]*", name):
-            raise Bad(f"{show(name)} is not a name")
+        if name not in CALLS:
+            raise Bad(f"unknown system call {show(name)}{nearest(name, CALLS)}")
         return name
 
 

@@ -108,6 +108,7 @@ TOML_ERRORS = [
     ("file = 5", f"file: 5 is not an array of tables; allowed: {FILES}"),
     ("file = [5]", f"file: 5 is not a table of keys; allowed: {FILES}"),
     ("[[response]]\nerrno = 'EINTR'", f"response: a response without call; allowed: {RESPONSES}"),
+    ("[[response]]\ncall = 'opnat'\nerrno = 'EIO'", "response: call unknown system call 'opnat' (did you mean \"openat\"?); allowed: the name of a system call, such as openat"),
     ("[[response]]\ncall = 'read'", "response: a response to read that changes nothing; allowed: errno, result or data"),
     ("[[response]]\ncall = 'read'\nerrno = 'EIO'\nresult = 1", "response: a response to read with errno and result or data; allowed: errno alone, or result and data"),
     ("[[response]]\ncall = 'read'\nwhen = '0'\nresult = 1", f"response: when '0' is not such a rule; allowed: {WHEN}"),
