@@ -1,7 +1,8 @@
 """The guest's file tree: /proc, /sys, /dev, control groups and the World's own files, in which no two views disagree.
 
 Everything derives from one World, and from what the running kernel says when a file is opened (:class:`ProcessFacts`).
-Nothing comes from the host.  Paths are text with surrogates for bytes that are not UTF-8 (``os.fsdecode``'s form).
+Nothing comes from the host but what the World binds.  Paths are text with surrogates for bytes that are not UTF-8
+(``os.fsdecode``'s form).
 """
 
 from syscalls.tree.build import build

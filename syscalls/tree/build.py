@@ -1,9 +1,13 @@
-"""One tree out of a World and the facts of a process; the World's own files win over everything derived."""
+"""One tree out of a World and the facts of a process.
+
+Binds win over what is derived, and the World's own files over both.
+"""
 
 from __future__ import annotations
 
 from syscalls.errno import ELOOP, NUMBERS
 from syscalls.tree import process, sysfs, system
+from syscalls.tree.binds import node_for
 from syscalls.tree.facts import ProcessFacts
 from syscalls.tree.mounts import mounts
 from syscalls.tree.nodes import Device, Directory, Entry, FileNode, Link, Node, TreeError
@@ -38,6 +42,8 @@ def build(world: World, facts: ProcessFacts) -> Tree:
     )
     program = FileNode(facts.program, 0o755, shown_size=None)
     place(root, facts.exe, program)
+    for bind in world.binds:
+        place(root, bind[1], node_for(*bind))
     make_folder(root, world.cwd)
     for file in world.files:
         place(root, file.path, _written(file))
@@ -95,10 +101,9 @@ def _descend(root: Directory, parts: list[str]) -> Directory:
                 del stack[1:]
             rest += [each for each in target.split("/") if each not in ("", ".")][::-1]
             continue
-        if not isinstance(child, Directory):
-            child = Directory({}, 0o755)
-            stack[-1].put(part, child)
-            child = stack[-1].get(part)
-        assert isinstance(child, Directory)
-        stack.append(child)
+        folder = child if isinstance(child, Directory) else Directory({}, 0o755)
+        # Kept even where it was there: a folder that is made at each look-up would forget what is put into it.
+        stack[-1].put(part, folder)
+        stack[-1].get(part)
+        stack.append(folder)
     return stack[-1]

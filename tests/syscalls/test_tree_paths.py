@@ -12,7 +12,7 @@ import pytest
 from syscalls.errno import EACCES, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
 from syscalls.tree import Directory, FileNode, Link, ProcessFacts, Tree, TreeError, build
 from syscalls.tree.build import place
-from syscalls.world import File, World
+from syscalls.world import File, World, WorldError
 from syscalls.worldfile import from_toml
 
 DEFAULT = World()
@@ -186,6 +186,17 @@ def test_written_files_win_over_derived_ones() -> None:
     assert root.names() == ["a", "bin", "dev", "etc", "proc", "root", "sys", "tmp"]
 
 
+def test_written_files_stay_in_folders_that_come_and_go() -> None:
+    """Folders of CPUs and threads are made when they are looked up; what a World puts there is always found."""
+    paths = ("/sys/devices/system/cpu/cpu0/x", "/sys/devices/system/cpu/cpu1/online", "/proc/self/task/1000/status")
+    tree = tree_of(World(files=tuple(File(path, b"mine") for path in paths)))
+
+    for path in (*paths, *paths):
+        assert content(tree, path) == b"mine"
+    assert content(tree, "/sys/devices/system/cpu/cpu0/topology/core_id") == b"0\n"
+    assert tree.lookup("/proc/self/task/1000/stat") is not None
+
+
 def test_a_written_file_below_a_file_makes_it_a_folder() -> None:
     """The later file wins; nothing is silently lost."""
     tree = tree_of(World(files=(File("/proc/version/x", b"y"),)))
@@ -202,6 +213,38 @@ def test_opening_can_be_made_to_fail() -> None:
     assert isinstance(broken, FileNode)
     assert error(denied.content) == EACCES
     assert error(broken.content) == EIO
+
+
+def test_a_bind_shows_host_files_and_nothing_else_of_the_host(tmp_path: Path) -> None:
+    """Folders, files and links, read when they are opened; links lead nowhere outside; the World's files win."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "file").write_bytes(b"before")
+    (tmp_path / "out").symlink_to("/etc")
+    (tmp_path / "in").symlink_to("sub/file")
+    os.mkfifo(tmp_path / "pipe")
+    binds = ((str(tmp_path), "/data", False), (str(tmp_path / "sub" / "file"), "/one", False))
+    tree = tree_of(World(binds=binds, files=(File("/data/sub/mine", b"written"),)))
+    (tmp_path / "sub" / "file").write_bytes(b"after")
+
+    assert content(tree, "/data/sub/file") == content(tree, "/data/in") == content(tree, "/one") == b"after"
+    assert content(tree, "/data/sub/mine") == b"written"
+    assert tree.resolve("/data/out").path == "/etc"  # the guest's, which is empty
+    assert tree.lookup("/data/out/passwd") is None
+    assert tree.lookup("/data/pipe") is None
+    assert tree.lookup("/data/../data/none") is None
+    folder = tree.resolve("/data")
+    assert isinstance(folder, Directory)
+    assert folder.names() == ["in", "out", "sub"]
+
+
+def test_binds_that_cannot_be(tmp_path: Path) -> None:
+    """One line names the bind."""
+    with pytest.raises(WorldError, match=r"^binds: '/nowhere/x' cannot be shown at /x: .*; allowed: a file or folder$"):
+        tree_of(World(binds=(("/nowhere/x", "/x", False),)))
+    with pytest.raises(WorldError, match=r"^binds: '/dev/null' is neither a file nor a folder"):
+        tree_of(World(binds=(("/dev/null", "/x", False),)))
+    with pytest.raises(WorldError, match=r"^binds: /x is to be writable; allowed: read-only binds"):
+        tree_of(World(binds=((str(tmp_path), "/x", True),)))
 
 
 def test_the_working_directory_exists() -> None:
