@@ -1,0 +1,1 @@
+"""Boot: the catalogue of bootstrap functions, their observation, and the record of what they computed."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from emu.boot.calls import syscall
 from emu.boot.capture import Capture
-from emu.boot.record import BootRecord, Json, Syscall
+from emu.boot.record import BootRecord, Json
 from emu.boot.views import views
 from emu.image.image import Image
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
-from syscalls.events import SyscallEvent
 from syscalls.world import World
 from syscalls.worldfile import as_dict
 
@@ -50,6 +49,7 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
     output = b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
     declared, missing = views(machine, image) if watch else ({}, {})
     changed = {name: change.after for name, change in watch.touched.items()} if watch else {}
+    order = watch.after_call if watch else [None] * len(machine.kernel.events)
     return BootRecord(
         binary=binary(image),
         world=as_dict(world),
@@ -60,7 +60,7 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
             "tasks": len(machine.kernel.tasks),
         },
         functions=tuple(watch.calls(source)) if watch else (),
-        syscalls=tuple(_syscall(event) for event in machine.kernel.events),
+        syscalls=tuple(syscall(event, seen) for event, seen in zip(machine.kernel.events, order, strict=True)),
         globals=changed,
         views=declared,
         missing=missing,
@@ -99,12 +99,3 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
         "pc": hex(outcome.pc),
         "function": function.name if function else None,
     }
-
-
-def _syscall(event: SyscallEvent) -> Syscall:
-    return Syscall(event.name, _arguments(event), event.result, event.errno, event.function, event.overridden)
-
-
-def _arguments(event: SyscallEvent) -> list[Any]:
-    # TODO-free: raw values until the table's kinds say how to show them
-    return [event.detail[i].decode("utf-8", "backslashreplace") if i in event.detail else value for i, value in enumerate(event.args)]

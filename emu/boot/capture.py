@@ -58,6 +58,7 @@ class Capture:
         self._watch = GlobalsWatch(machine, image.layouts)
         self._decoder = Decoder(image.layouts, machine.pages.read)
         self._seen_syscalls = 0
+        self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
         self._return_hooks: set[int] = set()
         self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
         self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
@@ -81,10 +82,12 @@ class Capture:
         """Put everything new since the last mark down to the innermost function."""
         frame = self.frames[self._stack[-1]] if self._stack else None
         events = self.machine.kernel.events
+        newest = len(self.frames) - 1
         for index in range(self._seen_syscalls, len(events)):
             if frame is not None:
                 events[index].function = frame.name
                 frame.syscalls.append(index)
+        self.after_call += [newest] * (len(events) - self._seen_syscalls)
         self._seen_syscalls = len(events)
         for change in self._watch.changes():
             self.touched[change.name] = change
@@ -93,10 +96,10 @@ class Capture:
             earlier = frame.changes.get(change.name)
             if earlier is None:
                 frame.changes[change.name] = Change(
-                    change.name, change.type, change.addr, change.raw, change.before, change.after
+                    change.name, change.type, change.addr, change.raw, change.before, change.after, newest
                 )
             else:
-                earlier.after = change.after
+                earlier.after, earlier.after_call = change.after, newest
 
     def _enter(self, row: Row, function: Function, pc: int) -> None:
         sp, *registers = self._registers.read()
@@ -189,7 +192,7 @@ class Capture:
 
     def _call(self, frame: Frame, source: str) -> FunctionCall:
         writes = [
-            Write(change.name, change.type.name, change.before, change.after, source)
+            Write(change.name, change.type.name, change.before, change.after, source, change.after_call)
             for change in frame.changes.values()
             if change.before != change.after
         ]

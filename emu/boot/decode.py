@@ -2,7 +2,8 @@
 
 Integers are integers, booleans booleans, floats floats; pointers, funcs, maps and channels are ``"0x..."``; a string
 is ``{"len", "text"}``, a slice ``{"len", "cap", "data", "elements"}``, an interface ``{"type", "data"}``, an array
-of bytes a list of integers, a buffer (of more than 256 bytes) ``{"len", "hex"}`` without its trailing zeros.  What cannot be read says so in place of its content; nothing is guessed.
+of bytes a list of integers, a buffer (of more than 256 bytes) ``{"len", "hex"}`` without its trailing zeros.  What
+cannot be read says so in place of its content; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -17,15 +18,28 @@ from syscalls.guest import GuestFault
 Read = Callable[[int, int], bytes]
 
 FORMATS = {
-    "int8": struct.Struct("<b"), "int16": struct.Struct("<h"), "int32": struct.Struct("<i"), "int64": struct.Struct("<q"),
-    "int": struct.Struct("<q"), "uint8": struct.Struct("<B"), "uint16": struct.Struct("<H"),
-    "uint32": struct.Struct("<I"), "uint64": struct.Struct("<Q"), "uint": struct.Struct("<Q"),
-    "uintptr": struct.Struct("<Q"), "float32": struct.Struct("<f"), "float64": struct.Struct("<d"),
-}  # fmt: skip
+    name: struct.Struct(f"<{code}")
+    for name, code in (
+        ("int8", "b"),
+        ("int16", "h"),
+        ("int32", "i"),
+        ("int64", "q"),
+        ("int", "q"),
+        ("uint8", "B"),
+        ("uint16", "H"),
+        ("uint32", "I"),
+        ("uint64", "Q"),
+        ("uint", "Q"),
+        ("uintptr", "Q"),
+        ("float32", "f"),
+        ("float64", "d"),
+    )  # fmt: skip
+}
 ADDRESSES = frozenset(("pointer", "func", "chan", "map", "unsafe.Pointer"))
 MAX_TEXT = 4096  # bytes of a string that are shown
 MAX_ELEMENTS = 256  # elements of a slice that are shown
 MAX_BYTES = 256  # of an array of bytes that is shown as a list
+SLICE = struct.Struct("<Qqq")
 U64 = struct.Struct("<Q")
 
 
@@ -53,7 +67,7 @@ class Decoder:
             case "string":
                 return self.string(*struct.unpack("<Qq", raw[:16]))
             case "slice":
-                return self._slice(kind, *struct.unpack("<Qqq", raw[:24]), depth)
+                return self._slice(kind, raw, depth)
             case "eface" | "iface":
                 tab, data = struct.unpack("<QQ", raw[:16])
                 return {"type": hex(tab), "data": hex(data)}
@@ -66,7 +80,7 @@ class Decoder:
         return list(raw)
 
     def string(self, data: int, size: int) -> dict[str, Any]:
-        """A Go string by content; bytes that are not UTF-8 are shown as ``\\xNN``."""
+        """A Go string by content; bytes that are not UTF-8 are shown by backslash escapes."""
         if size < 0:
             return {"len": size, "text": None}
         try:
@@ -75,7 +89,8 @@ class Decoder:
             return {"len": size, "text": None}
         return {"len": size, "text": text}
 
-    def _slice(self, kind: Type, data: int, size: int, capacity: int, depth: int) -> dict[str, Any]:
+    def _slice(self, kind: Type, header: bytes, depth: int) -> dict[str, Any]:
+        data, size, capacity = SLICE.unpack_from(header)
         shown: dict[str, Any] = {"len": size, "cap": capacity, "data": hex(data)}
         if kind.elem is None or depth <= 0 or not 0 <= size <= capacity:
             return shown
@@ -91,7 +106,7 @@ class Decoder:
         shown["elements"] = [self.value(elem, part, depth - 1) for part in parts]
         return shown
 
-    def _array(self, kind: Type, raw: bytes, depth: int) -> list[Any]:
+    def _array(self, kind: Type, raw: bytes, depth: int) -> Any:
         assert kind.elem is not None
         elem = self.layouts.type(kind.elem)
         if elem.kind == "uint8":

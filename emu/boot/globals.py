@@ -16,6 +16,7 @@ from emu.machine import accel
 from emu.machine.machine import Machine
 from syscalls.guest import PAGE, PROT_WRITE
 
+
 @dataclass(slots=True)
 class Change:
     """A leaf that changed: *before* and *after* are JSON values, *raw* its bytes before the first change."""
@@ -26,6 +27,7 @@ class Change:
     raw: bytes
     before: Any
     after: Any
+    after_call: int = -1  # index of the bootstrap call that was entered last when the change was seen
 
 
 class _Region:
@@ -35,7 +37,7 @@ class _Region:
         self.addr = addr
         pages, ram = machine.pages, machine.ram
         self.frames = pages.frames_of(addr, size)  # guest-physical addresses
-        # Runs of pages whose frames and page-table entries both lie side by side: (first page, count, entries' address).
+        # Runs of pages whose frames and entries both lie side by side: (first page, count, entries' host address).
         self.runs: list[tuple[int, int, int]] = []
         for page, frame in enumerate(self.frames):
             entry = ram.host_addr + 8 * pages.entry_index(addr + page * PAGE)

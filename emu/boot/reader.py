@@ -1,4 +1,4 @@
-"""Reading typed values of a stopped guest by name: ``runtime.sched.maxmcount``, or a field of a struct behind a pointer."""
+"""Reading typed values of a stopped guest by name: ``runtime.sched.maxmcount``, or a field behind a pointer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Reader:
         """Run-time address and type of a variable or of a field within one; raises Missing."""
         if not self.image.dwarf:
             raise Missing(STRIPPED)
-        name, steps = path, []
+        name = path
+        steps: list[str] = []
         while (variable := self.layouts.global_(name)) is None:
             cut = max(name.rfind("."), name.rfind("["))
             if cut <= name.rfind("/"):

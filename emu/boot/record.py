@@ -24,6 +24,7 @@ class Write:
     before: Any
     after: Any
     source: str  # dwarf | symbol | recovered
+    after_call: int  # index of the function call that was entered last when the change was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Syscall:
     errno: str | None
     function: str | None
     overridden: bool
+    after_call: int | None  # index of the function call that was entered last when it was made; None without capture
 
 
 @dataclass(frozen=True, slots=True)

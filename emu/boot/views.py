@@ -15,7 +15,16 @@ from emu.machine.machine import Machine
 from syscalls.auxv import NAMES as AUXV_NAMES
 
 P_STATUS = ("idle", "running", "syscall", "gcstop", "dead")  # runtime2.go, _Pidle ... _Pdead
-G_STATUS = {0: "idle", 1: "runnable", 2: "running", 3: "syscall", 4: "waiting", 6: "dead", 8: "copystack", 9: "preempted"}
+G_STATUS = {
+    0: "idle",
+    1: "runnable",
+    2: "running",
+    3: "syscall",
+    4: "waiting",
+    6: "dead",
+    8: "copystack",
+    9: "preempted",
+}
 MAX_AUXV = 64
 WORD = 8
 
@@ -168,7 +177,9 @@ def modules(r: Reader) -> list[dict[str, Any]]:
     addr, _ = r.place("runtime.firstmoduledata")
     found = []
     for module in r.chain("runtime.moduledata", addr, "next", limit=64):
-        row = r.fields("runtime.moduledata", module, "minpc", "maxpc", "text", "etext", "data", "edata", "bss", "ebss", "end")
+        row = r.fields(
+            "runtime.moduledata", module, "minpc", "maxpc", "text", "etext", "data", "edata", "bss", "ebss", "end"
+        )
         row = {name: hex(value) if isinstance(value, int) else value for name, value in row.items()}
         for path, name in (("ftab", "functions"), ("typelinks", "typelinks"), ("itablinks", "itablinks")):
             if r.find("runtime.moduledata", path) is not None:

@@ -13,20 +13,19 @@ from typing import Any
 
 from emu.machine import accel
 from emu.machine.ram import Ram
-from syscalls.guest import PAGE
 
 accel.load()  # before the engine's library: see there
 
 import unicorn  # noqa: E402
-from unicorn import x86_const as x86  # noqa: E402
+from unicorn import x86_const  # noqa: E402
 from unicorn.unicorn_py3.unicorn import uclib  # noqa: E402
 
 # Control registers and model-specific registers (Intel SDM vol. 3, 2.5 and 2.2.1).
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
 CR4 = 0x620  # PAE OSFXSR OSXMMEXCPT
+CPUID, RDTSC, RDTSCP = x86_const.UC_X86_INS_CPUID, x86_const.UC_X86_INS_RDTSC, x86_const.UC_X86_INS_RDTSCP
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
-PAGE_FAULT = 14
 TLB_FLUSH_CONTROL = 11 | 1 << 30  # UC_CTL_TLB_FLUSH, written: 2.1.4's binding has no name for it
 
 SYSCALL_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -34,12 +33,10 @@ INSTRUCTION_HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void
 INTERRUPT_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
 CODE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
-GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{n}" for n in range(8, 16)), "rip", "rflags")
-
 
 def register_id(name: str) -> int:
     """Unicorn's number of the x86 register *name* (``rax``, ``fs_base``, ...)."""
-    number: int = getattr(x86, f"UC_X86_REG_{name.upper()}")
+    number: int = getattr(x86_const, f"UC_X86_REG_{name.upper()}")
     return number
 
 
@@ -77,10 +74,10 @@ class Engine:
         self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
         self.handle = self.uc._uch
         self.uc.mem_map_ptr(0, ram.size, unicorn.UC_PROT_ALL, ram.host_addr)
-        self.uc.reg_write(x86.UC_X86_REG_CR3, root)
-        self.uc.reg_write(x86.UC_X86_REG_CR4, CR4)
-        self.uc.reg_write(x86.UC_X86_REG_MSR, (EFER, EFER_VALUE))
-        self.uc.reg_write(x86.UC_X86_REG_CR0, CR0)
+        self.uc.reg_write(x86_const.UC_X86_REG_CR3, root)
+        self.uc.reg_write(x86_const.UC_X86_REG_CR4, CR4)
+        self.uc.reg_write(x86_const.UC_X86_REG_MSR, (EFER, EFER_VALUE))
+        self.uc.reg_write(x86_const.UC_X86_REG_CR0, CR0)
         self.error: BaseException | None = None
         self.counter = accel.counter(self.uc)
         self._callbacks: list[Any] = []
@@ -104,6 +101,10 @@ class Engine:
         """Store one register."""
         self.uc.reg_write(register_id(name), value)
 
+    def set_descriptors(self, addr: int, size: int) -> None:
+        """Tell the CPU where its global descriptor table is."""
+        self.uc.reg_write(x86_const.UC_X86_REG_GDTR, (0, addr, size - 1, 0))
+
     def flush_tlb(self) -> None:
         """Forget cached translations; needed after a present page-table entry changed."""
         uclib.uc_ctl(self.handle, TLB_FLUSH_CONTROL)
@@ -118,7 +119,7 @@ class Engine:
         def guarded(*args: Any) -> Any:
             try:
                 return function(*args)
-            except BaseException as error:  # kept and raised by start(): it must not cross the engine's C frames
+            except BaseException as error:  # noqa: BLE001  kept, and raised by start(): C frames are in between
                 if self.error is None:
                     self.error = error
                 self.stop()
@@ -143,7 +144,7 @@ class Engine:
 
     def on_syscall(self, function: Callable[[int, int], None]) -> None:
         """Call *function* at each SYSCALL instruction, RIP still at it."""
-        self._add(unicorn.UC_HOOK_INSN, SYSCALL_HOOK, function, 1, 0, x86.UC_X86_INS_SYSCALL)
+        self._add(unicorn.UC_HOOK_INSN, SYSCALL_HOOK, function, 1, 0, x86_const.UC_X86_INS_SYSCALL)
 
     def on_instruction(self, instruction: int, function: Callable[[int, int], int]) -> None:
         """Call *function* in place of CPUID, RDTSC or RDTSCP; it returns 1 when it did the work."""
@@ -204,11 +205,3 @@ class Engine:
         if len(found) != 1:
             raise RuntimeError(f"this Unicorn keeps the pending exception in an unknown place: {found}")
         return found[0]
-
-
-def host_page_check() -> None:
-    """Refuse hosts whose page size differs: guest frames are handed to the host's madvise."""
-    import mmap
-
-    if mmap.PAGESIZE != PAGE:
-        raise RuntimeError(f"the host's page size is {mmap.PAGESIZE}; rt0 needs {PAGE}")

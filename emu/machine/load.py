@@ -68,7 +68,7 @@ def load(image: Image, world: World, pages: PageTables) -> Loaded:
         )
         return auxiliary.build(world, facts)
 
-    made = stack.build(top, argv, world.env, exe, at_random(world), make_auxv)
+    made = stack.build(top, argv=argv, env=world.env, execfn=exe, random=at_random(world), make_auxv=make_auxv)
     low = _load_stack(world, pages, made, top)
     _load_vsyscall(world, pages)
     program = Program(

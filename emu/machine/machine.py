@@ -9,7 +9,7 @@ from __future__ import annotations
 from emu.image.image import Image
 from emu.machine import load as loader
 from emu.machine.counting import Counter
-from emu.machine.engine import Engine, x86
+from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
 from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
@@ -28,7 +28,6 @@ VECTOR_NAMES = {
     17: "misaligned access", 19: "SIMD floating-point error",
 }  # fmt: skip
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
-SIGKILL_STATUS = 128
 
 
 class Machine:
@@ -42,7 +41,7 @@ class Machine:
         self.loaded = loader.load(image, world, self.pages)
         table, stack = loader.load_supervisor(self.pages, self.loaded.entry, self.loaded.sp)
         self.engine = Engine(self.ram, self.pages.root)
-        self.engine.uc.reg_write(x86.UC_X86_REG_GDTR, (0, table, len(loader.DESCRIPTORS) - 1, 0))
+        self.engine.set_descriptors(table, len(loader.DESCRIPTORS))
         self.engine.write("rsp", stack)
         self.counter: Counter = self.engine.counter
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
@@ -66,9 +65,9 @@ class Machine:
     def _add_hooks(self) -> None:
         self.engine.on_syscall(self._on_syscall)
         self.engine.on_interrupt(self._on_interrupt)
-        self.engine.on_instruction(x86.UC_X86_INS_CPUID, self._on_cpuid)
-        self.engine.on_instruction(x86.UC_X86_INS_RDTSC, self._on_rdtsc)
-        self.engine.on_instruction(x86.UC_X86_INS_RDTSCP, self._on_rdtscp)
+        self.engine.on_instruction(CPUID, self._on_cpuid)
+        self.engine.on_instruction(RDTSC, self._on_rdtsc)
+        self.engine.on_instruction(RDTSCP, self._on_rdtscp)
 
     def instructions(self) -> int:
         """Instructions executed before the current block began; exact there, and at every function's entry."""

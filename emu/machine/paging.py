@@ -45,7 +45,7 @@ class PageTables:
     def __init__(self, ram: Ram, limit_frames: int, flush: Callable[[], None]) -> None:
         self.ram = ram
         self.root = ram.take(1)
-        self.lazy: LazyProt = lambda addr: None
+        self.lazy: LazyProt | None = None  # the kernel's, once there is one
         self.frames = 0  # frames behind guest pages; page tables do not count
         self.limit_frames = limit_frames
         self._flush = flush
@@ -213,7 +213,7 @@ class PageTables:
         """
         if not 0 <= addr < USER_TOP or self.entry(addr) & HAS_FRAME:
             return False
-        found = self.lazy(addr)
+        found = self.lazy(addr) if self.lazy else None
         if found is None or found[2] == PROT_NONE:
             return False
         start, end, prot = found

@@ -51,6 +51,7 @@ def _addresses(items: tuple[str, ...], start: int) -> list[int]:
 
 def build(
     top: int,
+    *,
     argv: tuple[str, ...],
     env: tuple[str, ...],
     execfn: str,
