@@ -33,7 +33,7 @@ FORMATS = {
         ("uintptr", "Q"),
         ("float32", "f"),
         ("float64", "d"),
-    )  # fmt: skip
+    )
 }
 ADDRESSES = frozenset(("pointer", "func", "chan", "map", "unsafe.Pointer"))
 MAX_TEXT = 4096  # bytes of a string that are shown
