@@ -104,6 +104,5 @@ def _descend(root: Directory, parts: list[str]) -> Directory:
         folder = child if isinstance(child, Directory) else Directory({}, 0o755)
         # Kept even where it was there: a folder that is made at each look-up would forget what is put into it.
         stack[-1].put(part, folder)
-        stack[-1].get(part)
         stack.append(folder)
     return stack[-1]

@@ -70,6 +70,19 @@ def check(world: World) -> None:
     missing = CpuSet(world.cpus.mask & ~world.possible.mask)
     if missing:
         raise WorldError("cpus", f"CPUs {missing} are not possible", f"some of possible-cpus, {world.possible}")
+    if world.cpuid.family < 6 and world.cpuid.model > 15:
+        raise WorldError("cpuid.model", f"{world.cpuid.model} is too large for family {world.cpuid.family}", "0 to 15")
+    # A World made by hand may hold what no file can say.
+    elements: dict[str, list[object]] = {
+        "auxv": [name for name, _ in world.auxv],
+        "rlimits": [name for name, _, _ in world.rlimits],
+        "cpuid.leaves": [leaf[:2] for leaf in world.cpuid.leaves],
+        "files": [file.path for file in world.files],
+    }
+    for key, names in elements.items():
+        if len(set(names)) < len(names):
+            repeated = next(name for n, name in enumerate(names) if name in names[:n])
+            raise WorldError(key, f"{show(repeated)} is given twice", "each once")
 
 
 # Files

@@ -7,6 +7,7 @@ from typing import Any
 
 from syscalls.world import World
 from syscalls.worldfile.keys import TABLE, Key
+from syscalls.worldfile.reader import check
 from syscalls.worldfile.records import Records
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -17,7 +18,10 @@ def to_toml(world: World, changes_only: bool = False) -> str:
     """*world* as TOML that reads back equal; with *changes_only*, without the keys that have their default.
 
     A file with every key keeps its meaning when a later release changes a default.
+
+    :raises WorldError: for a World that cannot be (:func:`syscalls.worldfile.check`).
     """
+    check(world)
     default = World()
     top: list[str] = []
     sections: dict[str, list[str]] = {}

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syscalls.world import World
-from syscalls.worldfile import WorldError, apply, from_toml, load
+from syscalls.cpuset import CpuSet
+from syscalls.world import Cpuid, File, World
+from syscalls.worldfile import WorldError, apply, check, digest, from_toml, load, to_toml
 from syscalls.worldfile.keys import KEYS
 from syscalls.worldfile.reader import merge
 
@@ -226,6 +227,31 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         file.truncate((64 << 20) + 1)
     with pytest.raises(WorldError, match="is larger than 67108864 bytes"):
         load(sparse)
+
+
+@pytest.mark.parametrize(
+    ("world", "message"),
+    [
+        (
+            World(auxv=(("AT_UID", 1), ("AT_GID", 2), ("AT_UID", None))),
+            "auxv: 'AT_UID' is given twice; allowed: each once",
+        ),
+        (World(rlimits=(("core", 1, 1), ("core", 2, 2))), "rlimits: 'core' is given twice; allowed: each once"),
+        (World(files=(File("/x"), File("/x"))), "files: '/x' is given twice; allowed: each once"),
+        (
+            World(cpuid=Cpuid(leaves=((1, 0, 0, 0, 0, 0),) * 2)),
+            "cpuid.leaves: (1, 0) is given twice; allowed: each once",
+        ),
+        (World(cpuid=Cpuid(family=5, model=16)), "cpuid.model: 16 is too large for family 5; allowed: 0 to 15"),
+        (World(possible_cpus=CpuSet(1)), "cpus: CPUs 1 are not possible; allowed: some of possible-cpus, 0"),
+    ],
+)
+def test_a_world_made_by_hand_is_checked_before_it_is_written(world: World, message: str) -> None:
+    """TOML could not say it, so it would come back as another World."""
+    for write in (to_toml, digest, check):
+        with pytest.raises(WorldError) as caught:
+            write(world)
+        assert str(caught.value) == message
 
 
 def test_an_error_knows_its_parts() -> None:

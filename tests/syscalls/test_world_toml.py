@@ -19,6 +19,7 @@ from syscalls.errno import NUMBERS
 from syscalls.rlimits import NAMES as RLIMITS
 from syscalls.world import Cgroup, Clock, Cpuid, File, Limits, Memory, Process, Response, Thp, Uname, World
 from syscalls.worldfile import apply, as_dict, bundled, describe_keys, digest, from_toml, load, to_toml
+from syscalls.worldfile.docs import INTRODUCTION, render
 from syscalls.worldfile.keys import ALIASES, KEYS
 from syscalls.worldfile.tables import AUXV_TAGS
 
@@ -265,6 +266,19 @@ def test_defaults_of_describe_keys_read_back() -> None:
     for info in describe_keys():
         if info.key in KEYS and info.default != "[]":
             assert from_toml(f"{info.key} = {info.default}") == World(), info.key
+
+
+def test_the_page_of_keys_is_current() -> None:
+    """``python -m syscalls.worldfile.docs > docs/world.md`` renews it."""
+    page = Path(__file__).parents[2] / "docs" / "world.md"
+
+    assert page.read_text() == render()
+    example = INTRODUCTION.split("```toml\n")[1].split("```")[0]
+    world = from_toml(example)
+    assert world.cpus == CpuSet.parse("0,2-3,64")
+    assert (world.page_size, world.memory.total, world.thp.pmd_size) == (65536, 8 << 30, b"2097152\n")
+    assert world.files == (File("/etc/motd", b"hello\n"),)
+    assert (world.responses[0].when, world.responses[0].errno) == ("2", "EINTR")
 
 
 def test_aliases_lead_to_keys() -> None:
