@@ -14,7 +14,7 @@ from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from syscalls import outcome as ends
-from syscalls.cpuid import cpuid
+from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
 from syscalls.world import World
@@ -30,6 +30,10 @@ VECTOR_NAMES = {
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
 
 
+# What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
+FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F))
+
+
 class Machine:
     """One guest.  *image* is loaded and the CPU stands before its first instruction."""
 
@@ -42,11 +46,13 @@ class Machine:
         table, stack = loader.load_supervisor(self.pages, self.loaded.entry, self.loaded.sp)
         self.engine = Engine(self.ram, self.pages.root)
         self.engine.set_descriptors(table, len(loader.DESCRIPTORS))
-        self.engine.write("rsp", stack)
+        for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
+            self.engine.write(name, value)
         self.counter: Counter = self.engine.counter
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
         self.pages.lazy = self._area_of
         self.task = self.kernel.main
+        self._cpuid = Table(world)
         self._outcome: Outcome | None = None
         self._started = False
         self._fs_base = self._gs_base = 0
@@ -101,7 +107,7 @@ class Machine:
 
     def _on_cpuid(self, _uc: int, _data: int) -> int:
         leaf, _, subleaf, _ = self._quad.read()
-        self._quad.write(*cpuid(self.world, leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF))
+        self._quad.write(*self._cpuid.query(leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF))
         return 1
 
     def _on_rdtsc(self, _uc: int, _data: int) -> int:
