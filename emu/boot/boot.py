@@ -6,7 +6,9 @@ import re
 
 from emu.boot.calls import syscall
 from emu.boot.capture import Capture
+from emu.boot.reader import Reader
 from emu.boot.record import BootRecord, Json
+from emu.boot.values import declared
 from emu.boot.views import views
 from emu.image.image import Image
 from emu.machine.machine import Machine
@@ -47,7 +49,8 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
     """Put down what *machine* did."""
     source = "dwarf" if image.dwarf else "symbol"
     output = b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
-    declared, missing = views(machine, image) if watch else ({}, {})
+    shown, missing = views(machine, image) if watch else ({}, {})
+    variables, absent = declared(Reader(machine, image)) if watch else ({}, {})
     changed = {name: change.after for name, change in watch.touched.items()} if watch else {}
     order = watch.after_call if watch else [None] * len(machine.kernel.events)
     return BootRecord(
@@ -61,9 +64,9 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
         },
         functions=tuple(watch.calls(source)) if watch else (),
         syscalls=tuple(syscall(event, seen) for event, seen in zip(machine.kernel.events, order, strict=True)),
-        globals=changed,
-        views=declared,
-        missing=missing,
+        globals=variables | changed,
+        views=shown,
+        missing=missing | absent,
         output=output,
         unknown_syscalls=tuple(machine.kernel.unknown),
         notes=image.notes,

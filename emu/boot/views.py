@@ -221,6 +221,7 @@ VIEWS: tuple[tuple[str, Callable[[Reader], Any]], ...] = (
     ("modules", modules),
     ("internal/cpu.X86", struct("internal/cpu.X86")),
     ("runtime.debug", struct("runtime.debug")),
+    ("runtime.initSigmask", struct("runtime.initSigmask")),
     ("hash", hashing),
 )
 
