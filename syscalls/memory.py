@@ -39,7 +39,7 @@ from syscalls.errno import (
     SyscallError,
 )  # fmt: skip
 from syscalls.guest import PAGE
-from syscalls.space import LOW_2G, SPECIAL
+from syscalls.space import HUGE, LOW_2G, SPECIAL
 from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, Backing, Vma
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def choose(k: Kernel, addr: int, length: int, flags: int) -> int:
         start = addr
     elif flags & MAP_32BIT and not addr:
         start = space.place_above(*LOW_2G, length)
+    elif not addr and prefers_huge(k, length, flags):
+        start = space.place_huge(length)
     else:
         start = space.place(addr, length)
     if flags & MAP_LOCKED:
@@ -115,6 +117,17 @@ def choose(k: Kernel, addr: int, length: int, flags: int) -> int:
         if k.world.process.euid and length > limit:
             raise SyscallError(EAGAIN)
     return start
+
+
+def prefers_huge(k: Kernel, length: int, flags: int) -> bool:
+    """Tell whether the kernel aligns such a mapping for huge pages, as Linux does since 6.7 (mm/mmap.c, read).
+
+    Up to 6.12 that is any of at least one huge page, then only a multiple (in 6.12 by a later stable release).
+    """
+    if k.world.thp.pmd_size is None or k.release < (6, 7) or flags & MAP_TYPE != MAP_PRIVATE:
+        return False
+    whole = length >= HUGE if k.release < (6, 12) else length % HUGE == 0
+    return whole and bool(flags & MAP_ANONYMOUS)
 
 
 def mappable(k: Kernel, fd: int, prot: int, flags: int) -> Backing | None:

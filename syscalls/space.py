@@ -18,6 +18,7 @@ from syscalls.world import World
 BOTTOM_UP_BASE = (abi.TASK_SIZE // 3 + PAGE - 1) & -PAGE  # TASK_UNMAPPED_BASE, where the search of last resort starts
 LOW_2G = (0x4000_0000, 0x8000_0000)  # where MAP_32BIT looks: mmap(2)
 VSYSCALL_LINE = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n"
+HUGE = 2 << 20  # what a huge page of x86-64 holds (PMD_SIZE)
 SPECIAL = ("[vdso]", "[vvar]")
 """Mappings that the kernel owns (VM_PFNMAP, VM_DONTEXPAND): most advice and every mremap growth is refused."""
 
@@ -114,6 +115,18 @@ class AddressSpace:
                 return hint
         found = self.areas.gap_below(self.mmap_base, abi.MMAP_MIN_ADDR, size, self.page)
         return self.place_above(BOTTOM_UP_BASE, abi.TASK_SIZE, size) if found is None else found
+
+    def place_huge(self, size: int) -> int:
+        """Return where *size* bytes of anonymous memory go without a hint, aligned for huge pages where that fits.
+
+        The kernel looks for room for one huge page more and takes the first aligned start in it, but the second when
+        the room itself begins at one (mm/huge_memory.c, __thp_get_unmapped_area; compared with Linux 6.18).
+        """
+        if size <= abi.TASK_SIZE - HUGE:
+            found = self.areas.gap_below(self.mmap_base, abi.MMAP_MIN_ADDR, size + HUGE, self.page)
+            if found is not None:
+                return found + (-found % HUGE or HUGE)
+        return self.place(0, size)
 
     def place_above(self, low: int, high: int, size: int) -> int:
         """Return the lowest start of *size* free bytes inside [low, high)."""

@@ -80,7 +80,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(8, "lseek", (FD, LONG, WHENCE), NUMBER, transfer.lseek),
     Syscall(9, "mmap", (ADDR, SIZE, flags("prot", "PROT_", 64), flags("flags", "MAP_", 64), FD, ULONG), ADDRESS,
             mem.mmap, PARTIAL, "File mappings are private copies; MAP_POPULATE and MAP_LOCKED do not fill pages; "
-            "MAP_HUGETLB finds an empty pool (ENOMEM); no mapping is aligned to huge pages, as from Linux 6.7."),
+            "MAP_HUGETLB finds an empty pool (ENOMEM)."),
     Syscall(10, "mprotect", (ADDR, SIZE, flags("prot", "PROT_", 64)), ZERO, mem.mprotect),
     Syscall(11, "munmap", (ADDR, SIZE), ZERO, mem.munmap),
     Syscall(12, "brk", (ADDR,), ADDRESS, mem.brk),
