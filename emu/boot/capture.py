@@ -60,6 +60,7 @@ class Capture:
         self._seen_syscalls = 0
         self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
         self._return_hooks: set[int] = set()
+        self._callers: dict[int, str | None] = {}
         self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
         self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
         self._bias = machine.loaded.bias
@@ -106,8 +107,7 @@ class Capture:
         returns_to = caller = None
         if row.name not in JUMPED_TO:
             returns_to = int.from_bytes(self.machine.pages.read(sp, WORD), "little")
-            found = self.image.function_at(returns_to - self._bias - 1)
-            caller = found.name if found else None
+            caller = self._caller(returns_to)
         elif self._stack:
             caller = self.frames[self._stack[-1]].name
         if row.within and caller not in row.within:
@@ -121,6 +121,13 @@ class Capture:
         self.frames.append(frame)
         if returns_to is not None:
             self._watch_return(returns_to)
+
+    def _caller(self, returns_to: int) -> str | None:
+        # The function that a return address is in; its call is the instruction before.
+        if returns_to not in self._callers:
+            found = self.image.function_at(returns_to - self._bias - 1)
+            self._callers[returns_to] = found.name if found else None
+        return self._callers[returns_to]
 
     def _watch_return(self, addr: int) -> None:
         if addr in self._return_hooks:

@@ -7,6 +7,7 @@ D bits say which those are), and within those only the words that differ are tur
 from __future__ import annotations
 
 import ctypes
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from emu.image.types import Layouts, Type
 from emu.machine import accel
 from emu.machine.machine import Machine
 from syscalls.guest import PAGE, PROT_WRITE
+
+
+PAGE_NUMBER = struct.Struct("=I")
 
 
 @dataclass(slots=True)
@@ -72,16 +76,18 @@ class GlobalsWatch:
         return found
 
     def _differing_words(self, region: _Region) -> list[tuple[int, int]]:
-        # (offset, length) of each run of changed words, among the pages that the hardware marked dirty.
+        # (offset, length) of each run of changed words, between the first and the last page that is marked dirty.
         found = []
         host = self._machine.ram.host_addr
         for first, count, entries in region.runs:
-            dirty = memoryview(accel.dirty_pages(entries, count)).cast("I").tolist()
-            for start, pages in _runs(dirty):
-                at = (first + start) * PAGE
-                frame = host + region.frames[first + start]
-                for offset, length in accel.differences(frame, region.shadow_addr + at, pages * PAGE):
-                    found.append((at + offset, length))
+            dirty = accel.dirty_pages(entries, count)
+            if not dirty:
+                continue
+            low, high = PAGE_NUMBER.unpack_from(dirty)[0], PAGE_NUMBER.unpack_from(dirty, len(dirty) - 4)[0]
+            at = (first + low) * PAGE
+            frame = host + region.frames[first + low]
+            for offset, length in accel.differences(frame, region.shadow_addr + at, (high - low + 1) * PAGE):
+                found.append((at + offset, length))
         return found
 
     def _name(self, region: _Region, words: list[tuple[int, int]], found: list[Change]) -> None:
@@ -125,14 +131,3 @@ def writable_ranges(machine: Machine) -> list[tuple[int, int]]:
         else:
             ranges.append((addr, addr + size))
     return ranges
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    # Rising numbers as (first, count) of each unbroken run.
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and sum(runs[-1]) == number:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((number, 1))
-    return runs
