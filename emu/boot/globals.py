@@ -17,7 +17,6 @@ from emu.machine import accel
 from emu.machine.machine import Machine
 from syscalls.guest import PAGE, PROT_WRITE
 
-
 PAGE_NUMBER = struct.Struct("=I")
 
 
