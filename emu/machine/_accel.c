@@ -1,0 +1,337 @@
+/* The Python face: the Counter type, raw registers, loops over host memory.  See _accel.h for what counts. */
+#define Py_LIMITED_API 0x030b0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "_accel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+PyDoc_STRVAR(attach_doc, "attach(library: int) -> str\n\n\
+Resolve what is interposed in the loaded libunicorn with dlopen handle *library* and check it on a throwaway engine.\n\
+Returns an empty string, or why Counter must not be used; interposed functions then only forward.");
+
+static PyObject *attach(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    void *library = PyLong_AsVoidPtr(arg);
+    if (PyErr_Occurred())
+        return NULL;
+    const char *wrong = attach_library(library);
+    return PyUnicode_FromString(wrong ? wrong : "");
+}
+
+/* Counter: what Python sees of an Engine; emu.machine.counting describes the methods. */
+
+typedef struct {
+    PyObject_HEAD
+    Engine *e;
+} Counter;
+
+static PyObject *counter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)kwargs;
+    unsigned long long uc;
+    if (!PyArg_ParseTuple(args, "K:Counter", &uc))
+        return NULL;
+    size_t cpu_offset = attached_cpu_offset();
+    if (!cpu_offset)
+        return PyErr_Format(PyExc_RuntimeError, "attach() did not succeed");
+    Engine *e = new_engine((void *)(uintptr_t)uc, cpu_offset);
+    if (!e)
+        return PyErr_NoMemory();
+    Counter *self = (Counter *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (self)
+        self->e = e;
+    else
+        free_engine(e);
+    return (PyObject *)self;
+}
+
+static void counter_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    free_engine(((Counter *)self)->e);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+#define METHOD(name) static PyObject *counter_##name(PyObject *self, PyObject *arg)
+#define ENGINE Engine *e = ((Counter *)self)->e; (void)arg
+
+METHOD(instructions) { ENGINE; return PyLong_FromLongLong(instructions(e)); }
+METHOD(block_pc) { ENGINE; return PyLong_FromUnsignedLongLong(e->current->pc); }
+METHOD(block_size) { ENGINE; return PyLong_FromLong(e->current->icount); }
+METHOD(limit_reached) { ENGINE; return PyBool_FromLong(instructions(e) >= e->limit + (e->due ? DUE : 0)); }
+
+METHOD(instructions_at)
+{
+    ENGINE;
+    uint64_t pc = PyLong_AsUnsignedLongLong(arg);
+    if (PyErr_Occurred())
+        return NULL;
+    int n = e->current == &e->idle ? 0 : number_of(e->current, pc);
+    if (n < 0)
+        return PyErr_Format(PyExc_ValueError, "no instruction of the current block starts at %p", (void *)pc);
+    return PyLong_FromLongLong(instructions(e) + n);
+}
+
+METHOD(set_limit)
+{
+    ENGINE;
+    int64_t limit = arg == Py_None ? NO_LIMIT : PyLong_AsLongLong(arg);
+    if (PyErr_Occurred())
+        return NULL;
+    set_limit(e, limit < 0 ? 0 : limit > NO_LIMIT ? NO_LIMIT : limit);
+    Py_RETURN_NONE;
+}
+
+METHOD(request_stop)
+{
+    ENGINE;
+    e->stop_wanted = true;
+    make_due(e);
+    Py_RETURN_NONE;
+}
+
+METHOD(settle) { (void)self, (void)arg; Py_RETURN_NONE; } /* the engine told already */
+
+METHOD(blocks)
+{
+    ENGINE;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < e->n_records; i++) {
+        Record *r = record_at(e, i);
+        sum += r->icount ? r->executions : 0;
+    }
+    return PyLong_FromLongLong(sum);
+}
+
+METHOD(profile)
+{
+    ENGINE;
+    PyObject *list = PyList_New(0);
+    for (uint32_t i = 0; list && i < e->n_records; i++) {
+        Record *r = record_at(e, i);
+        if (!r->icount || !r->executions)
+            continue;
+        PyObject *entry = Py_BuildValue("(KiiL)", r->pc, r->icount, r->size, r->executions);
+        if (!entry || PyList_Append(list, entry))
+            Py_CLEAR(list);
+        Py_XDECREF(entry);
+    }
+    return list;
+}
+
+METHOD(reset)
+{
+    ENGINE;
+    for (uint32_t i = 0; i < e->n_records; i++)
+        record_at(e, i)->executions = 0;
+    idle(e, e->current->pc);
+    e->due = e->stop_wanted = false;
+    e->limit = e->left = NO_LIMIT;
+    e->rep_pc = 0;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef counter_methods[] = {
+    {"instructions", counter_instructions, METH_NOARGS, NULL},
+    {"instructions_at", counter_instructions_at, METH_O, NULL},
+    {"block_pc", counter_block_pc, METH_NOARGS, NULL},
+    {"block_size", counter_block_size, METH_NOARGS, NULL},
+    {"set_limit", counter_set_limit, METH_O, NULL},
+    {"limit_reached", counter_limit_reached, METH_NOARGS, NULL},
+    {"request_stop", counter_request_stop, METH_NOARGS, NULL},
+    {"settle", counter_settle, METH_NOARGS, NULL},
+    {"blocks", counter_blocks, METH_NOARGS, NULL},
+    {"profile", counter_profile, METH_NOARGS, NULL},
+    {"reset", counter_reset, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot counter_slots[] = {
+    {Py_tp_doc, "Counter(uc: int)\n\nExact counts of the engine at address *uc*; see emu.machine.counting."},
+    {Py_tp_new, counter_new},
+    {Py_tp_dealloc, counter_dealloc},
+    {Py_tp_methods, counter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec counter_spec = {"emu.machine._accel.Counter", sizeof(Counter), 0, Py_TPFLAGS_DEFAULT, counter_slots};
+
+/* Registers */
+
+enum { MAX_REGISTERS = 64, REGISTER_SIZE = 64 }; /* bytes of the widest, of which the low 8 are returned */
+
+PyDoc_STRVAR(read_registers_doc, "read_registers(uc: int, ids: tuple[int, ...]) -> tuple[int, ...]\n\n\
+The low 64 bits of up to 64 registers of the engine at address *uc*, unsigned.");
+
+static PyObject *read_registers(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+    (void)module;
+    int ids[MAX_REGISTERS];
+    uint64_t values[MAX_REGISTERS][REGISTER_SIZE / sizeof(uint64_t)];
+    void *places[MAX_REGISTERS];
+    Py_ssize_t n = n_args == 2 ? PyTuple_Size(args[1]) : -1;
+    void *uc = n_args == 2 ? PyLong_AsVoidPtr(args[0]) : NULL;
+    if (PyErr_Occurred())
+        return NULL;
+    if (n < 0 || n > MAX_REGISTERS || !own_uc_reg_read_batch)
+        return PyErr_Format(PyExc_ValueError, "read_registers(uc, up to %d ids), after attach()", MAX_REGISTERS);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        ids[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[1], i));
+        values[i][0] = 0;
+        places[i] = values[i];
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    int error = own_uc_reg_read_batch(uc, ids, places, (int)n);
+    if (error)
+        return PyErr_Format(PyExc_ValueError, "uc_reg_read_batch: error %d", error);
+    PyObject *result = PyTuple_New(n);
+    for (Py_ssize_t i = 0; result && i < n; i++) {
+        PyObject *value = PyLong_FromUnsignedLongLong(values[i][0]);
+        if (!value || PyTuple_SetItem(result, i, value))
+            Py_CLEAR(result);
+    }
+    return result;
+}
+
+PyDoc_STRVAR(write_register_doc, "write_register(uc: int, id: int, value: int) -> None\n\n\
+Store the low 64 bits of *value* in a register of the engine at address *uc*.");
+
+static PyObject *write_register(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+    (void)module;
+    if (n_args != 3 || !own_uc_reg_write)
+        return PyErr_Format(PyExc_ValueError, "write_register(uc, id, value), after attach()");
+    void *uc = PyLong_AsVoidPtr(args[0]);
+    int id = (int)PyLong_AsLong(args[1]);
+    uint64_t value[REGISTER_SIZE / sizeof(uint64_t)] = {PyLong_AsUnsignedLongLongMask(args[2])};
+    if (PyErr_Occurred())
+        return NULL;
+    int error = own_uc_reg_write(uc, id, value);
+    if (error)
+        return PyErr_Format(PyExc_ValueError, "uc_reg_write: error %d", error);
+    Py_RETURN_NONE;
+}
+
+/* Host memory; emu.machine.accel has the same in Python */
+
+enum { PAGE = 4096, PTE_DIRTY = 1 << 6, LINE = 256 };
+
+PyDoc_STRVAR(dirty_pages_doc, "dirty_pages(ptes: int, n: int, clear: bool) -> bytes\n\n\
+Packed native uint32 numbers of those of *n* page-table entries at host address *ptes* that have D (bit 6) set.");
+
+static PyObject *dirty_pages(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long at;
+    unsigned n, n_dirty = 0;
+    int clear;
+    if (!PyArg_ParseTuple(args, "KIp:dirty_pages", &at, &n, &clear))
+        return NULL;
+    uint64_t *ptes = (uint64_t *)(uintptr_t)at;
+    uint32_t *dirty = malloc((size_t)n * sizeof *dirty + 1);
+    if (!dirty)
+        return PyErr_NoMemory();
+    for (unsigned i = 0; i < n; i++)
+        if (ptes[i] & PTE_DIRTY) {
+            dirty[n_dirty++] = i;
+            if (clear)
+                ptes[i] &= ~(uint64_t)PTE_DIRTY;
+        }
+    PyObject *result = PyBytes_FromStringAndSize((char *)dirty, (Py_ssize_t)(n_dirty * sizeof *dirty));
+    free(dirty);
+    return result;
+}
+
+PyDoc_STRVAR(copy_pages_doc, "copy_pages(to: int, from_: int, pages: Buffer) -> None\n\n\
+Copy the 4096-byte pages whose packed native uint32 numbers *pages* holds, between arrays of pages at host addresses.");
+
+static PyObject *copy_pages(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long to, from;
+    Py_buffer pages;
+    if (!PyArg_ParseTuple(args, "KKy*:copy_pages", &to, &from, &pages))
+        return NULL;
+    const char *numbers = pages.buf;
+    for (Py_ssize_t i = 0; i + 4 <= pages.len; i += 4) {
+        uint32_t page;
+        memcpy(&page, numbers + i, sizeof page);
+        memcpy((char *)(uintptr_t)to + (size_t)page * PAGE, (char *)(uintptr_t)from + (size_t)page * PAGE, PAGE);
+    }
+    PyBuffer_Release(&pages);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(differences_doc, "differences(a: int, b: int, size: int) -> list[tuple[int, int]]\n\n\
+(offset, length) of each run of 8-byte words in which *size* bytes (a multiple of 8) at two host addresses differ.");
+
+static PyObject *differences(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long a_addr, b_addr, size;
+    if (!PyArg_ParseTuple(args, "KKK:differences", &a_addr, &b_addr, &size))
+        return NULL;
+    if (size % 8)
+        return PyErr_Format(PyExc_ValueError, "size %llu is no multiple of 8", size);
+    const char *a = (char *)(uintptr_t)a_addr, *b = (char *)(uintptr_t)b_addr;
+    PyObject *list = PyList_New(0);
+    unsigned long long begin = 0, end = 0; /* of the run under way; none while equal */
+    for (unsigned long long at = 0; list && at < size;) {
+        unsigned long long line = size - at < LINE ? size - at : LINE, stop = at + line;
+        if (!memcmp(a + at, b + at, line)) {
+            at = stop;
+            continue;
+        }
+        for (; list && at < stop; at += 8) {
+            if (!memcmp(a + at, b + at, 8))
+                continue;
+            if (at != end || begin == end) {
+                PyObject *run = begin == end ? NULL : Py_BuildValue("(KK)", begin, end - begin);
+                if (begin != end && (!run || PyList_Append(list, run)))
+                    Py_CLEAR(list);
+                Py_XDECREF(run);
+                begin = at;
+            }
+            end = at + 8;
+        }
+    }
+    PyObject *run = list && begin != end ? Py_BuildValue("(KK)", begin, end - begin) : NULL;
+    if (list && begin != end && (!run || PyList_Append(list, run)))
+        Py_CLEAR(list);
+    Py_XDECREF(run);
+    return list;
+}
+
+static PyMethodDef functions[] = {
+    {"attach", attach, METH_O, attach_doc},
+    {"read_registers", (PyCFunction)(void (*)(void))read_registers, METH_FASTCALL, read_registers_doc},
+    {"write_register", (PyCFunction)(void (*)(void))write_register, METH_FASTCALL, write_register_doc},
+    {"dirty_pages", dirty_pages, METH_VARARGS, dirty_pages_doc},
+    {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
+    {"differences", differences, METH_VARARGS, differences_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "emu.machine._accel",
+    .m_doc = "Native counting inside Unicorn; use emu.machine.accel.",
+    .m_size = -1,
+    .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__accel(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    PyObject *counter = module ? PyType_FromSpec(&counter_spec) : NULL;
+    if (!counter || PyModule_AddObjectRef(module, "Counter", counter))
+        Py_CLEAR(module);
+    Py_XDECREF(counter);
+    return module;
+}

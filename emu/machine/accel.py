@@ -1,0 +1,132 @@
+"""Choose how instructions are counted, and the same few host-memory loops in C or in Python.
+
+The native module stands in for functions of libunicorn (``_accel.c`` says which and why), so it must be loaded before
+``unicorn`` is imported: whoever imports ``unicorn`` calls :func:`load` first.  It proves itself on a throwaway engine
+(1.3 ms, measured); where it is missing, switched off by ``RT0_ACCEL=0``, or wrong about the library at hand, counts
+come from Unicorn's own hooks and are the same, slower.
+
+Host addresses and sizes are the caller's word: nothing here checks them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from array import array
+from types import ModuleType
+from typing import Any
+
+from emu.machine.counting import Counter, PlainCounter
+
+PAGE = 4096
+_DIRTY = 1 << 6  # D of a page-table entry (Intel SDM vol. 3, 4.8)
+
+
+class _State:
+    native: ModuleType | None = None
+    reason: str | None = None  # None: load() was not called
+
+
+def load() -> bool:
+    """Load the native module if that is still possible; tell whether it is in use.
+
+    Imports ``unicorn``.  Only the first call does anything.
+    """
+    if _State.reason is None:
+        _State.reason = _load()
+    return _State.native is not None
+
+
+def reason() -> str:
+    """Return why the native module is not in use, or an empty string."""
+    load()
+    assert _State.reason is not None
+    return _State.reason
+
+
+def _load() -> str:
+    if os.environ.get("RT0_ACCEL") == "0":
+        return "switched off by RT0_ACCEL=0"
+    if "unicorn" in sys.modules:
+        return "unicorn was imported before it"
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
+    try:
+        from emu.machine import _accel
+    except ImportError as error:
+        return f"not built: {error}"
+    finally:
+        sys.setdlopenflags(flags)
+    from unicorn.unicorn_py3.unicorn import uclib
+
+    wrong = _accel.attach(uclib._handle)
+    if not wrong:
+        _State.native = _accel
+    return wrong
+
+
+def native() -> ModuleType | None:
+    """Return the native module if it is in use, for its raw register access."""
+    return _State.native if load() else None
+
+
+def counter(uc: Any) -> Counter:
+    """Return a new counter, the fastest at hand, for *uc*: a ``unicorn.Uc`` for 64-bit x86 that is not running.
+
+    It lives as long as *uc*.  A second one for the same engine takes over from the first.
+    """
+    counting: Counter = _State.native.Counter(uc._uch.value) if _State.native else PlainCounter(uc)
+    uc.rt0_counter = counting  # translated code holds its address
+    return counting
+
+
+def dirty_pages(ptes: int, n: int, clear: bool = False) -> bytes:
+    """Return which of the *n* page-table entries at host address *ptes* have D set, as packed native uint32 numbers.
+
+    With *clear* their D is taken away; the engine's TLB must be flushed before it runs again.
+    """
+    if _State.native:
+        found: bytes = _State.native.dirty_pages(ptes, n, clear)
+        return found
+    entries = (ctypes.c_uint64 * n).from_address(ptes)
+    dirty = array("I", (i for i, entry in enumerate(entries) if entry & _DIRTY))
+    if clear:
+        for i in dirty:
+            entries[i] &= ~_DIRTY
+    return dirty.tobytes()
+
+
+def copy_pages(to: int, from_: int, pages: bytes | bytearray | memoryview) -> None:
+    """Copy pages between two arrays of pages at host addresses; *pages* as :func:`dirty_pages` returns it."""
+    if _State.native:
+        _State.native.copy_pages(to, from_, pages)
+        return
+    for page in memoryview(pages).cast("B").cast("I"):
+        ctypes.memmove(to + page * PAGE, from_ + page * PAGE, PAGE)
+
+
+def differences(a: int, b: int, size: int) -> list[tuple[int, int]]:
+    """Return (offset, length) of each run of 8-byte words in which *size* bytes at host addresses *a* and *b* differ.
+
+    Raises ValueError if *size* is not a multiple of 8.
+    """
+    if _State.native:
+        found: list[tuple[int, int]] = _State.native.differences(a, b, size)
+        return found
+    if size % 8:
+        raise ValueError(f"size {size} is no multiple of 8")
+    runs: list[tuple[int, int]] = []
+    for start in range(0, size, PAGE):
+        length = min(PAGE, size - start)
+        ours, theirs = ctypes.string_at(a + start, length), ctypes.string_at(b + start, length)
+        if ours == theirs:
+            continue
+        for at in range(0, length, 8):
+            if ours[at : at + 8] != theirs[at : at + 8]:
+                if runs and sum(runs[-1]) == start + at:
+                    begin, total = runs.pop()
+                    runs.append((begin, total + 8))
+                else:
+                    runs.append((start + at, 8))
+    return runs
