@@ -1,7 +1,5 @@
 """All that is learned about a program beyond its headers, computed once and kept in the cache."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, NamedTuple
 
@@ -32,9 +30,9 @@ def cached(elf: Elf, symbols: SymbolTable, sha256: str) -> Analysis:
     """Return the analysis of *elf*, from the cache if it is there; raise Unreadable if it is not a Go program."""
     parts = cache.load(sha256)
     if parts is not None:
-        return _from_parts(elf, parts)
+        return from_parts(elf, parts)
     found = analyse(elf, symbols)
-    cache.store(sha256, _to_parts(found))
+    cache.store(sha256, to_parts(found))
     return found
 
 
@@ -58,12 +56,13 @@ def stated_version(elf: Elf, symbols: SymbolTable) -> str:
 
 
 def _entries(table: Pclntab) -> str:
-    kept = ((n, e) for n, e in table.by_name.items() if RUNTIME_PACKAGE.match(n))
+    kept = ((n, e) for n, e in table.by_name.items() if RUNTIME_PACKAGE.match(n) and n.isprintable())
     lines = (f"{name}\t{' '.join(f'{entry:x}' for entry in entries)}\n" for name, entries in kept)
     return "\n" + "".join(lines)
 
 
-def _to_parts(found: Analysis) -> dict[str, str]:
+def to_parts(found: Analysis) -> dict[str, str]:
+    """Return *found* as the texts that the cache keeps."""
     facts = {
         "build": found.build._asdict(),
         "pclntab": [found.pclntab.offset, found.pclntab.end - found.pclntab.offset, found.pclntab.text],
@@ -80,7 +79,8 @@ def _to_parts(found: Analysis) -> dict[str, str]:
     }
 
 
-def _from_parts(elf: Elf, parts: dict[str, str]) -> Analysis:
+def from_parts(elf: Elf, parts: dict[str, str]) -> Analysis:
+    """Return what :func:`to_parts` made texts of, over the same file."""
     facts = json.loads(parts["facts"])
     build, module, loading = facts["build"], facts["moduledata"], facts["dynamic"]
     for name in ("settings", "dependencies"):

@@ -5,17 +5,13 @@ up to Go 1.17 it points at two Go strings, from 1.18 on they follow it inline (d
 1.27).  Releases before 1.13 have none: there the release is the string that ``runtime.buildVersion`` points at.
 """
 
-from __future__ import annotations
-
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from emu.image.elf import PROT_WRITE, PT_NOTE, Elf
+from emu.image.elf import PROT_WRITE, PT_NOTE, Elf, Segment
 from emu.image.errors import Unreadable
-
-if TYPE_CHECKING:
-    from emu.image.symbols import SymbolTable
+from emu.image.symbols import SymbolTable
 
 MAGIC = b"\xff Go buildinf:"
 ALIGN = 16
@@ -69,17 +65,10 @@ def read(elf: Elf, symbols: SymbolTable) -> BuildInfo:
 
 def _find_blob(elf: Elf) -> int | None:
     section = elf.section(".go.buildinfo")
-    if section is not None:
-        start, end = section.offset, section.offset + section.file_size
-    else:
-        writable = next((s for s in elf.segments if s.prot & PROT_WRITE and s.file_size), None)
-        if writable is None:
-            return None
-        start, end = writable.offset, writable.offset + writable.file_size
-    at = elf.data.find(MAGIC, start, end)
-    while at >= 0 and at % ALIGN:
-        at = elf.data.find(MAGIC, at + 1, end)
-    return at if at >= 0 and at + HEADER.size <= len(elf.data) else None
+    first = next((s for s in elf.segments if s.prot & PROT_WRITE and s.file_size), None)
+    where = Segment(0, 0, section.offset, section.file_size, 0) if section is not None else first
+    found = () if where is None else elf.search(MAGIC, where)
+    return next((at for at in found if at % ALIGN == 0 and at + HEADER.size <= len(elf.data)), None)
 
 
 def _decode_blob(elf: Elf, offset: int) -> tuple[str, str]:
@@ -88,7 +77,11 @@ def _decode_blob(elf: Elf, offset: int) -> tuple[str, str]:
         version, offset = _inline_string(elf, offset + HEADER.size)
         module, _ = _inline_string(elf, offset)
     elif pointer_size == 8:
-        version, module = _go_string(elf, version_at), _go_string(elf, module_at) if module_at else b""
+        version = _go_string(elf, version_at)
+        try:
+            module = _go_string(elf, module_at)
+        except Unreadable:  # a program built without modules: runtime.modinfo is empty and in .bss
+            module = b""
     else:
         raise Unreadable(f"build info with pointers of {pointer_size} bytes")
     framed = len(module) > 2 * FRAME and module[-FRAME - 1 : -FRAME] == b"\n"
@@ -135,20 +128,17 @@ def _version_strings(elf: Elf) -> set[str]:
     # the header says where one ends.
     found = set()
     for text in elf.segments:
-        at = -1 if text.prot & PROT_WRITE else elf.data.find(b"go1.", text.offset, text.offset + text.file_size)
-        while at >= 0:
+        for at in () if text.prot & PROT_WRITE else elf.search(b"go1.", text):
             longest = VERSION_BYTES.match(elf.data, at, at + MAX_VERSION)
             for size in range(MIN_VERSION, longest.end() - at + 1) if longest else ():
                 header = STRING.pack(at - text.offset + text.addr, size)
                 if _in_writable(elf, header) and VERSION_BYTES.fullmatch(elf.data, at, at + size):
                     found.add(elf.data[at : at + size].decode())
-            at = elf.data.find(b"go1.", at + 1, text.offset + text.file_size)
     return found
 
 
 def _in_writable(elf: Elf, wanted: bytes) -> bool:
-    writable = (s for s in elf.segments if s.prot & PROT_WRITE)
-    return any(elf.data.find(wanted, s.offset, s.offset + s.file_size) >= 0 for s in writable)
+    return any(True for s in elf.segments if s.prot & PROT_WRITE for _ in elf.search(wanted, s))
 
 
 def _parse_module_text(

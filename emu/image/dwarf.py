@@ -28,7 +28,15 @@ TAG_SUBRANGE, TAG_BASE_TYPE, TAG_CONST, TAG_SUBPROGRAM, TAG_VARIABLE, TAG_VOLATI
 TAG_UNSPECIFIED_TYPE = 0x3B
 
 # Attributes (section 7.5.4)
-AT_LOCATION, AT_NAME, AT_BYTE_SIZE, AT_LOW_PC, AT_INLINE, AT_UPPER_BOUND = 0x02, 0x03, 0x0B, 0x11, 0x20, 0x2F
+AT_LOCATION, AT_NAME, AT_BYTE_SIZE, AT_LOW_PC, AT_CONST_VALUE, AT_INLINE, AT_UPPER_BOUND = (
+    2,
+    3,
+    0x0B,
+    0x11,
+    0x1C,
+    0x20,
+    0x2F,
+)
 AT_ABSTRACT_ORIGIN, AT_COUNT, AT_DATA_MEMBER_LOCATION, AT_DECL_LINE, AT_ENCODING = 0x31, 0x37, 0x38, 0x3B, 0x3E
 AT_TYPE, AT_VARIABLE_PARAMETER, AT_STR_OFFSETS_BASE, AT_ADDR_BASE = 0x49, 0x4B, 0x72, 0x73
 AT_GO_KIND = 0x2900
@@ -81,7 +89,10 @@ class Unit(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A debugging entry with its attributes as raw numbers and bytes; references are already absolute."""
+    """A debugging entry with its attributes as raw numbers and bytes.
+
+    References are already absolute; of DW_FORM_addrx, the value is the index, for :meth:`Dwarf.address`.
+    """
 
     offset: int
     tag: int
@@ -166,8 +177,6 @@ class Dwarf:
             return info[at:stop], stop + 1
         if form in LEBS:
             value, at = _uleb(info, at, end)
-            if form == FORM_ADDRX:
-                return self._address(unit, value), at
             if form == FORM_REF_UDATA:
                 return unit.start + value, at
             return _signed(value, info, at) if form == FORM_SDATA else value, at
@@ -187,10 +196,10 @@ class Dwarf:
             return strings[value : max(value, strings.find(b"\0", value))], at + size
         return value + (unit.start if FORM_REF1 <= form <= FORM_REF8 else 0), at + size
 
-    def _address(self, unit: Unit, index: int) -> int:
+    def address(self, unit: Unit, index: int) -> int:
+        """Return address number *index* of the unit's part of .debug_addr."""
         base = self._addr_bases.get(unit.start)
         if base is None:
-            self._addr_bases[unit.start] = 8  # the section's own header, for a unit entry that has such a form itself
             root = self.entry(unit.first, unit)
             base = self._addr_bases[unit.start] = root.number(AT_ADDR_BASE, 8) if root else 8
         at = base + index * ADDRESS.size
@@ -207,42 +216,33 @@ class Dwarf:
                 return address
             if location[0] == OP_ADDRX:
                 index, end = _uleb(location, 1, len(location))
-                return self._address(unit, index) if end == len(location) else None
+                return self.address(unit, index) if end == len(location) else None
         return None
 
-    def children(self, parent: Entry) -> Iterator[Entry]:
-        """Yield the direct children of *parent*, jumping over theirs."""
-        if not parent.children:
-            return
-        unit, at = self.unit_of(parent.offset), parent.end
-        while True:
-            entry = self.entry(at, unit)
-            if entry is None:
-                return
-            yield entry
-            at = self._after(unit, entry.end, 1) if entry.children else entry.end
+    def children(self, parent: Entry, tags: frozenset[int]) -> Iterator[Entry]:
+        """Yield the direct children of *parent* whose tag is in *tags*."""
+        if parent.children:
+            yield from self._list(self.unit_of(parent.offset), parent.end, tags)
 
-    def _after(self, unit: Unit, at: int, depth: int) -> int:
-        """Return the offset after the null entry that ends the list open at *at*, *depth* lists down."""
-        for _, _, _, depth_now, end in self._scan(unit, at, depth):
-            if depth_now == 0:
-                return end
-        raise Unreadable(f"DWARF: children at {at:#x} do not end")
-
-    def top_level(self, unit: Unit, tags: frozenset[int]) -> Iterator[tuple[int, int]]:
-        """Yield (tag, offset) of the entries right below the unit's own whose tag is in *tags*."""
+    def top_level(self, unit: Unit, tags: frozenset[int]) -> Iterator[Entry]:
+        """Yield the entries right below the unit's own whose tag is in *tags*."""
         root = self.entry(unit.first, unit)
-        if root is None or not root.children:
-            return
-        for tag, offset, _, depth, _ in self._scan(unit, root.end, 1):
+        if root is not None and root.children:
+            yield from self._list(unit, root.end, tags)
+
+    def _list(self, unit: Unit, at: int, tags: frozenset[int]) -> Iterator[Entry]:
+        # The list of entries that starts at `at`; what is below its entries is jumped over.
+        for tag, offset, depth in self._scan(unit, at):
             if depth == 0:
                 return
-            if depth == 1 and tag in tags:
-                yield tag, offset
+            entry = self.entry(offset, unit) if depth == 1 and tag in tags else None
+            if entry is not None:
+                yield entry
+        raise Unreadable(f"DWARF: the entries from {at:#x} on do not end")
 
-    def _scan(self, unit: Unit, at: int, depth: int) -> Iterator[tuple[int, int, bool, int, int]]:
-        # (tag, offset, has children, depth of the entry's list, end); a null entry has tag 0 and the outer depth.
-        info, end, table = self.info, unit.end, unit.abbreviations
+    def _scan(self, unit: Unit, at: int) -> Iterator[tuple[int, int, int]]:
+        # (tag, offset, depth of the entry's list, from 1); a null entry has tag 0 and the depth outside its list.
+        info, end, table, depth = self.info, unit.end, unit.abbreviations, 1
         while at < end:
             start, code = at, info[at]
             at += 1
@@ -250,7 +250,7 @@ class Dwarf:
                 code, at = _uleb(info, start, end)
             if code == 0:
                 depth -= 1
-                yield 0, start, False, depth, at
+                yield 0, start, depth
                 continue
             abbreviation = table.get(code)
             if abbreviation is None:
@@ -264,7 +264,7 @@ class Dwarf:
                     if match is None:
                         raise Unreadable(f"DWARF: entry at {start:#x} is cut short")
                     at = match.end()
-            yield abbreviation.tag, start, abbreviation.children, depth, at
+            yield abbreviation.tag, start, depth
             depth += abbreviation.children
 
 

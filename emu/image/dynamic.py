@@ -7,8 +7,6 @@ does.
 Specification: gABI chapter 5, "Dynamic Section"; x86-64 psABI 4.4, "Relocation".
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 

@@ -54,11 +54,37 @@ class _Shape(NamedTuple):
 
 
 def build(elf: Elf, symbols: SymbolTable) -> tuple[LayoutTables, str | None]:
-    """Return the layout tables of *elf*, and why they hold no types (None if they do)."""
+    """Return the layout tables of *elf*, and why types are missing from them (None if none is)."""
     try:
-        return _Builder(Dwarf(elf), elf, symbols).build(), None
+        builder = _Builder(Dwarf(elf), elf, symbols)
     except Unreadable as error:
-        return _Builder(None, elf, symbols).build(), str(error)
+        builder = _Builder(None, elf, symbols)
+        builder.damage = str(error)
+    return builder.build(), builder.damage
+
+
+class Row(NamedTuple):
+    """A type as the table has it; *elem* and the members' types are ids."""
+
+    name: str
+    kind: str
+    size: int
+    elem: int | None = None
+    length: int = 0
+    members: tuple[tuple[str, int, int], ...] = ()
+
+    def holds(self) -> list[int]:
+        """Return the types that this one holds by value."""
+        return [self.elem] if self.kind == "array" and self.elem is not None else [t for _, _, t in self.members]
+
+    def line(self) -> str:
+        """Return the row as :class:`~emu.image.types.LayoutTables` has it."""
+        row: list[object] = [self.name, self.kind, self.size]
+        if self.members:
+            row += [self.elem, self.length, [x for member in self.members for x in member]]
+        elif self.elem is not None:
+            row += [self.elem, self.length]
+        return _compact(row)
 
 
 class _Found(NamedTuple):
@@ -75,49 +101,59 @@ class _Builder:
         self.shapes: dict[int, _Shape] = {}
         self.ids: dict[tuple[int, str], int] = {}
         self.pending: list[_Shape] = []
-        self.rows: list[str] = []
-        self.sizes: list[int] = []
+        self.rows: list[Row] = []
+        self.damage: str | None = None  # the first thing that could not be read
 
     def build(self) -> LayoutTables:
         variables, functions = self.find() if self.dwarf else ([], [])
         found = [_Found(name, addr, self.type_id(offset)) for name, addr, offset in variables]
         signatures = [self.signature(name, entry) for name, entry in functions]
         self.finish()
+        self.rows = sound(self.rows)
         found = self.sized(found)
         found += self.untyped(found)
-        found.sort(key=lambda g: (g.addr, g.name))
+        found.sort(key=lambda g: (g.addr, self.rows[g.type].size, g.name))
         columns = [g.name for g in found], [g.addr for g in found], [g.type for g in found]
-        return LayoutTables(_lines(self.rows), columns, _lines(signatures))
+        return LayoutTables(_lines([row.line() for row in self.rows]), columns, _lines(signatures))
 
     def find(self) -> tuple[list[tuple[str, int, int]], list[tuple[str, Entry]]]:
-        """Return (name, address, type) of the variables and (name, entry) of the functions that are kept."""
+        """Return (name, address, type) of the variables and (name, entry) of the functions that are kept.
+
+        Where a unit is damaged, what stands before the damage is still found.
+        """
         assert self.dwarf
-        variables: dict[int, tuple[str, int, int]] = {}
+        variables: dict[tuple[int, str], tuple[str, int, int]] = {}
         functions: dict[str, Entry] = {}
         for unit in self.dwarf.units:
-            for tag, offset in self.dwarf.top_level(unit, frozenset({dw.TAG_VARIABLE, dw.TAG_SUBPROGRAM})):
-                entry = self.dwarf.entry(offset, unit)
-                name = entry.text(dw.AT_NAME) if entry else ""
-                if not entry or not name:
-                    continue
-                if tag == dw.TAG_SUBPROGRAM:
-                    if RUNTIME_PACKAGE.match(name) and not CLOSURE.search(name):
+            try:
+                for entry in self.dwarf.top_level(unit, frozenset({dw.TAG_VARIABLE, dw.TAG_SUBPROGRAM})):
+                    name = entry.text(dw.AT_NAME)
+                    addr = self.dwarf.address_in(entry.attributes.get(dw.AT_LOCATION), unit)
+                    if entry.tag == dw.TAG_VARIABLE and name and addr is not None:
+                        variables[addr, name] = (name, addr, entry.number(dw.AT_TYPE))
+                    elif entry.tag == dw.TAG_SUBPROGRAM and _kept(name):
                         functions.setdefault(name, entry)
-                    continue
-                addr = self.dwarf.address_in(entry.attributes.get(dw.AT_LOCATION), unit)
-                if addr is not None and self.elf.segment_at(addr):
-                    variables[addr] = (name, addr, entry.number(dw.AT_TYPE))
+            except Unreadable as error:
+                self.damage = self.damage or str(error)
         return list(variables.values()), sorted(functions.items())
 
     def signature(self, name: str, entry: Entry) -> str:
         assert self.dwarf
         parameters: list[str | int] = []
         results: list[str | int] = []
-        for child in self.dwarf.children(entry):
-            if child.tag == dw.TAG_FORMAL_PARAMETER:
-                side = results if child.number(dw.AT_VARIABLE_PARAMETER) else parameters
-                side += [child.text(dw.AT_NAME), self.type_id(child.number(dw.AT_TYPE))]
+        for child in self.children(entry, dw.TAG_FORMAL_PARAMETER):
+            side = results if child.number(dw.AT_VARIABLE_PARAMETER) else parameters
+            side += [child.text(dw.AT_NAME), self.type_id(child.number(dw.AT_TYPE))]
         return f"{name}\t{_compact([entry.number(dw.AT_DECL_LINE), parameters, results])}"
+
+    def children(self, entry: Entry, tag: int) -> list[Entry]:
+        """Return the children of *entry* that have *tag*; none at all if one is damaged, so that nothing half-read passes for whole."""
+        assert self.dwarf
+        try:
+            return list(self.dwarf.children(entry, frozenset({tag})))
+        except Unreadable as error:
+            self.damage = self.damage or str(error)
+            return []
 
     def type_id(self, offset: int) -> int:
         """Return the id of the type whose entry is at *offset*; its row is made by :meth:`finish`."""
@@ -135,17 +171,17 @@ class _Builder:
             shape = self.pending[done]
             done += 1
             elem = None if shape.elem is None else self.type_id(shape.elem)
-            row: list[object] = [shape.key[1], shape.kind, shape.size]
-            if shape.members:
-                row += [None, 0, [x for n, at, t in shape.members for x in (n, at, self.type_id(t))]]
-            elif elem is not None:
-                row += [elem, shape.length] if shape.length else [elem]
-            self.add(row, shape.size)
+            members = tuple((n, at, self.type_id(t)) for n, at, t in shape.members)
+            self.rows.append(Row(shape.key[1], shape.kind, shape.size, elem, shape.length, members))
 
     def shape(self, offset: int) -> _Shape:
         found = self.shapes.get(offset)
         if found is None:
-            found = self.shapes[offset] = self._read_shape(offset)
+            try:
+                found = self.shapes[offset] = self._read_shape(offset)
+            except Unreadable as error:
+                self.damage = self.damage or str(error)
+                found = self.shapes[offset] = _Shape((offset, ""), "opaque", 0)
             if found.key[1].startswith(ATOMICS) and found.kind == "struct":
                 found = self.shapes[offset] = self._atomic(found)
         return found
@@ -176,7 +212,7 @@ class _Builder:
         if word == "array":
             return _Shape(key, word, size, entry.number(dw.AT_TYPE), self._array_length(entry))
         if word == "struct":
-            return _Shape(key, word, size, members=tuple(self._members(entry)))
+            return _Shape(key, word, size, members=tuple(_member(c) for c in self.children(entry, dw.TAG_MEMBER)))
         return _Shape(key, word, size)
 
     def _followed(self, offset: int) -> int | None:
@@ -189,31 +225,16 @@ class _Builder:
 
     def _slice_element(self, entry: Entry) -> int | None:
         assert self.dwarf
-        for member in self.dwarf.children(entry):
+        for member in self.children(entry, dw.TAG_MEMBER):
             if member.text(dw.AT_NAME) == "array":
                 pointer = self.dwarf.entry(member.number(dw.AT_TYPE))
                 return pointer.number(dw.AT_TYPE) or None if pointer else None
         return None
 
     def _array_length(self, entry: Entry) -> int:
-        assert self.dwarf
-        for child in self.dwarf.children(entry):
-            if child.tag == dw.TAG_SUBRANGE:
-                return child.number(dw.AT_COUNT, child.number(dw.AT_UPPER_BOUND, -1) + 1)
+        for child in self.children(entry, dw.TAG_SUBRANGE):
+            return child.number(dw.AT_COUNT, child.number(dw.AT_UPPER_BOUND, -1) + 1)
         return 0
-
-    def _members(self, entry: Entry) -> Iterator[tuple[str, int, int]]:
-        assert self.dwarf
-        for child in self.dwarf.children(entry):
-            if child.tag == dw.TAG_MEMBER:
-                yield self._member(child)
-
-    def _member(self, entry: Entry) -> tuple[str, int, int]:
-        # Up to DWARF 3 the place is an expression: DW_OP_consts or DW_OP_plus_uconst and a number.
-        place = entry.attributes.get(dw.AT_DATA_MEMBER_LOCATION, 0)
-        if isinstance(place, bytes):
-            place = sum((b & 0x7F) << 7 * i for i, b in enumerate(place[1:]))
-        return entry.text(dw.AT_NAME), place, entry.number(dw.AT_TYPE)
 
     def _atomic(self, shape: _Shape) -> _Shape:
         # atomic.Int64 and friends wrap one value in blank markers: the type is shown as that value.
@@ -225,17 +246,25 @@ class _Builder:
         return shape._replace(kind=kind, elem=inner[0].elem, members=())
 
     def sized(self, found: list[_Found]) -> list[_Found]:
-        """Give globals whose type has no size of its own (DW_TAG_unspecified_type) the size of their symbol."""
+        """Make globals opaque whose type has no size (DW_TAG_unspecified_type) or reaches past their segment.
+
+        Their size is then their symbol's; without one, or outside every segment, they are left out.
+        """
         out = []
         for g in found:
+            segment, size = self.elf.segment_at(g.addr), self.rows[g.type].size
             symbol = self.symbols.get(g.name)
-            known = symbol is None or symbol.addr != g.addr or self.sizes[g.type] or not symbol.size
-            out.append(g if known or symbol is None else g._replace(type=self.opaque(symbol.size)))
+            if segment is None:
+                continue
+            if g.addr + size <= segment.end and (size or symbol is None or not symbol.size):
+                out.append(g)
+            elif symbol and symbol.addr == g.addr and g.addr + symbol.size <= segment.end:
+                out.append(g._replace(type=self.opaque(symbol.size)))
         return out
 
     def untyped(self, found: list[_Found]) -> list[_Found]:
         """Return the symbols of writable memory that no typed global covers."""
-        typed = sorted((g.addr, g.addr + self.sizes[g.type]) for g in found)
+        typed = sorted((g.addr, g.addr + self.rows[g.type].size) for g in found)
         starts = [low for low, _ in typed]
         extra: list[_Found] = []
         end = 0
@@ -259,12 +288,48 @@ class _Builder:
         key = (-size, "")
         if key not in self.ids:
             self.ids[key] = len(self.rows)
-            self.add(["", "opaque", size], size)
+            self.rows.append(Row("", "opaque", size))
         return self.ids[key]
 
-    def add(self, row: list[object], size: int) -> None:
-        self.rows.append(_compact(row))
-        self.sizes.append(size)
+
+def sound(rows: list[Row]) -> list[Row]:
+    """Return *rows* with every type made opaque that damaged bytes could have made: too long, or holding itself.
+
+    Whoever walks a type by value can then neither leave its bytes nor fail to come to an end.
+    """
+    rows = [row if _fits(row, rows) else Row(row.name, "opaque", row.size) for row in rows]
+    state = [0] * len(rows)  # 0: not seen, 1: being walked, 2: sound
+    for root in range(len(rows)):
+        stack = [(root, False)]
+        while stack:
+            i, done = stack.pop()
+            if done:
+                state[i] = 2
+            elif state[i] == 1:
+                rows[i] = Row(rows[i].name, "opaque", rows[i].size)
+            elif state[i] == 0:
+                state[i] = 1
+                stack.append((i, True))
+                stack += [(j, False) for j in rows[i].holds() if state[j] != 2]
+    return rows
+
+
+def _fits(row: Row, rows: list[Row]) -> bool:
+    if row.kind == "array":
+        return row.elem is not None and row.length >= 0 and row.length * rows[row.elem].size == row.size
+    return all(at >= 0 and at + rows[t].size <= row.size for _, at, t in row.members)
+
+
+def _member(entry: Entry) -> tuple[str, int, int]:
+    # Up to DWARF 3 the place is an expression: DW_OP_consts or DW_OP_plus_uconst and a number.
+    place = entry.attributes.get(dw.AT_DATA_MEMBER_LOCATION, 0)
+    if isinstance(place, bytes):
+        place = sum((b & 0x7F) << 7 * i for i, b in enumerate(place[1:]))
+    return entry.text(dw.AT_NAME), place, entry.number(dw.AT_TYPE)
+
+
+def _kept(name: str) -> bool:
+    return bool(RUNTIME_PACKAGE.match(name)) and name.isprintable() and not CLOSURE.search(name)
 
 
 def _kind_without_go(entry: Entry) -> str:

@@ -7,8 +7,6 @@ segment, every slice must be a full table inside the image.  The order of the fi
 the releases named below; tests compare it with the DWARF of real binaries.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -84,10 +82,11 @@ def locate(elf: Elf, symbols: SymbolTable, release: tuple[int, int]) -> tuple[Pc
     """Find the pclntab and the moduledata that points at it; raise Unreadable if there is no pclntab.
 
     Each proves the other: from Go 1.26 on the table's entries are relative to a text start that only moduledata holds.
-    A table without moduledata is believed if its header is complete in itself.
+    A table without moduledata is believed if its header, or the symbol runtime.text, says where the code starts.
     """
     reason = "no pclntab"
     alone: Pclntab | None = None
+    text = symbols.get("runtime.text")
     for offset, size in candidates(elf):
         for addr in _references(elf, symbols, elf.address_of(offset)):
             try:
@@ -95,7 +94,7 @@ def locate(elf: Elf, symbols: SymbolTable, release: tuple[int, int]) -> tuple[Pc
             except Unreadable as error:
                 reason = str(error)
         try:
-            alone = alone or Pclntab(elf, offset, size, 0)
+            alone = alone or Pclntab(elf, offset, size, text.addr if text else 0)
         except Unreadable as error:
             reason = str(error)
     if alone is None:
@@ -113,11 +112,7 @@ def _references(elf: Elf, symbols: SymbolTable, table: int | None) -> Iterator[i
     for s in elf.segments:
         if s.prot & PROT_EXEC:
             continue
-        at = elf.data.find(wanted, s.offset, s.offset + s.file_size)
-        while at >= 0:
-            if at % WORD.size == 0:
-                yield at - s.offset + s.addr
-            at = elf.data.find(wanted, at + 1, s.offset + s.file_size)
+        yield from (at - s.offset + s.addr for at in elf.search(wanted, s) if at % WORD.size == 0)
 
 
 def _pair(elf: Elf, offset: int, size: int, addr: int, release: tuple[int, int]) -> tuple[Pclntab, Moduledata]:
@@ -158,8 +153,8 @@ def _decode(elf: Elf, table: Pclntab, addr: int, layout: tuple[tuple[int, int], 
         start, length, capacity = (word(name, i) for i in range(3))
         if length != capacity or (length and not _within_one(elf.segments, start, start + length)):
             raise Unreadable(f"moduledata at {addr:#x}: {name} is not a table in the image")
-    if not word("noptrbss") <= word("end"):
-        raise Unreadable(f"moduledata at {addr:#x}: it ends before its bss")
+    if not word("enoptrbss") <= word("end") or not _within_one(elf.segments, word("noptrbss"), word("end")):
+        raise Unreadable(f"moduledata at {addr:#x}: its end {word('end'):#x} is not after its data")
     in_place = "itaboffset" in where
     if in_place and not _within_one(elf.segments, word("types"), word("types") + word("itaboffset") + word("itabsize")):
         raise Unreadable(f"moduledata at {addr:#x}: its itabs are not in the image")
@@ -181,9 +176,10 @@ def _within_one(segments: tuple[Segment, ...], low: int, high: int) -> bool:
 
 
 def _string(elf: Elf, addr: int, size: int) -> str:
-    if not 0 < size <= MAX_TEXT:
-        return ""
-    try:
-        return elf.read(addr, size).decode("utf-8", "replace")
-    except Unreadable:
-        return ""
+    # Empty but in plugins and shared libraries.  What is not text shows that the layout is another release's.
+    if size > MAX_TEXT:
+        raise Unreadable(f"moduledata: a module name of {size} bytes")
+    text = elf.read(addr, size).decode("utf-8", "replace") if size else ""
+    if not text.isprintable():
+        raise Unreadable("moduledata: the module name is not text")
+    return text

@@ -6,8 +6,6 @@ pad bytes, quantum 1, pointer size 8, offsets inside the data, and a function ta
 segment and rises.  Sources: runtime/symtab.go and debug/gosym/pclntab.go of Go 1.15, 1.17, 1.19, 1.21 and 1.27.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from functools import cached_property
@@ -65,6 +63,10 @@ class Function(NamedTuple):
     line: int
 
 
+class TextUnknown(Unreadable):
+    """The header is sound, but what the entries are relative to must come from elsewhere."""
+
+
 class Pclntab:
     """One pclntab at *offset* of the file.  Raises Unreadable when made over anything else."""
 
@@ -99,13 +101,13 @@ class Pclntab:
         else:
             self.count, _, start, names, units, files, pctab, funcs = HEAD118.unpack_from(self._data, at)
             self.text = start or text
-            if not self.text:
-                raise Unreadable("pclntab: relative to a text start that neither it nor a moduledata gives")
         self._names, self._units, self._files = self.offset + names, self.offset + units, self.offset + files
         self._pctab, self._funcs = self.offset + pctab, self.offset + funcs
         self._table = self._funcs
 
     def _check_text(self, elf: Elf) -> None:
+        if self._entry is ENTRY32 and not self.text:
+            raise TextUnknown("pclntab: relative to a text start that neither it nor a moduledata gives")
         first, last = self._pc(0), self._pc(self.count)
         segment = elf.segment_at(first)
         if segment is None or not segment.prot & PROT_EXEC or not first < last <= segment.end:
@@ -237,16 +239,23 @@ class Pclntab:
 
 
 def candidates(elf: Elf) -> Iterator[tuple[int, int]]:
-    """Yield (offset, size) of every place in the file that may be a pclntab: the named section, then magics."""
+    """Yield (offset, size) of every place that has the header of a pclntab: the named section, then magics."""
     section = elf.section(*SECTIONS)
-    if section is not None and section.file_size:
+    if section is not None and section.file_size and _plausible(elf, section.offset, section.file_size):
         yield section.offset, section.file_size
     for segment in elf.segments:
         if segment.prot & PROT_EXEC and len(elf.segments) > 1:
             continue
         end = segment.offset + segment.file_size
         for prologue in PROLOGUES.values():
-            at = elf.data.find(prologue, segment.offset, end)
-            while at >= 0:
-                yield at, end - at
-                at = elf.data.find(prologue, at + 1, end)
+            yield from ((at, end - at) for at in elf.search(prologue, segment) if _plausible(elf, at, end - at))
+
+
+def _plausible(elf: Elf, offset: int, size: int) -> bool:
+    try:
+        Pclntab(elf, offset, size, 0)
+    except TextUnknown:
+        return True
+    except Unreadable:
+        return False
+    return True

@@ -4,14 +4,13 @@ Assembly functions and ABI wrappers carry the suffix ``.abi0`` from Go 1.17 on; 
 them.  Specification: gABI chapter 4, "Symbol Table".
 """
 
-from __future__ import annotations
-
 import struct
 from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple
 
 from emu.image.elf import SHT_SYMTAB, Elf
+from emu.image.errors import Unreadable
 
 SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
 STT_OBJECT, STT_FUNC = 1, 2
@@ -44,8 +43,11 @@ class SymbolTable:
         section = self._section
         if section is None or not 0 < section.link <= len(self._elf.sections):
             return ()
-        strings = self._elf.contents(self._elf.sections[section.link - 1])
-        raw = self._elf.contents(section)
+        try:
+            strings = self._elf.contents(self._elf.sections[section.link - 1])
+            raw = self._elf.contents(section)
+        except Unreadable:
+            return ()
         symbols = []
         for name, info, _, shndx, value, size in SYM.iter_unpack(raw[: len(raw) - len(raw) % SYM.size]):
             end = strings.find(b"\0", name)

@@ -5,8 +5,6 @@ line at a time when asked for, so that loading costs nothing for what a run does
 ``int`` and ``uint`` as the 64-bit types they are on amd64.  All addresses are link-time.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from bisect import bisect_left, bisect_right
@@ -85,6 +83,10 @@ class Layouts:
     def _rows(self) -> list[str]:
         return self._text.split("\n")[1:]
 
+    def __bool__(self) -> bool:
+        """True if there is any type beyond the bare sizes of symbols."""
+        return any(self.type(i).kind != "opaque" for i in range(len(self._rows)))
+
     def type(self, type_id: int) -> Type:
         """Return the type with this id; raise IndexError if there is none."""
         found = self._types.get(type_id)
@@ -118,15 +120,18 @@ class Layouts:
         return (self._global(i) for i in range(len(self._names)))
 
     def globals_in(self, low: int, high: int) -> Iterator[Global]:
-        """Yield the globals that overlap addresses *low* to *high* (exclusive), by rising address."""
+        """Yield the globals with a byte at addresses *low* to *high* (exclusive), by rising address."""
         i = bisect_right(self._addrs, low)
-        # Only the nearest one before `low` can reach into the range: globals do not overlap.
+        # Globals do not overlap, and of those at one address an empty one comes first: only the nearest one before
+        # `low` can reach into the range.
         if i:
             before = self._global(i - 1)
             if low < before.addr + before.type.size:
                 i -= 1
         for j in range(i, bisect_left(self._addrs, high)):
-            yield self._global(j)
+            found = self._global(j)
+            if found.type.size:
+                yield found
 
     def signature(self, name: str) -> Signature | None:
         """Return what function *name* takes and returns; None without DWARF or outside the packages that are kept."""
@@ -171,7 +176,9 @@ class Layouts:
         *path* is what their paths start with.  Blank fields, padding and empty types are left out.  Time is in the
         size of the range and the depth of the type, not in the size of the type.
         """
-        return self._leaves(root, 0, low, root.size if high is None else high, path)
+        high = root.size if high is None else high
+        if low < high:
+            yield from self._leaves(root, 0, low, high, path)
 
     def _leaves(self, t: Type, at: int, low: int, high: int, path: str) -> Iterator[Leaf]:
         if t.kind == "struct":
