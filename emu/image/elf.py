@@ -311,7 +311,7 @@ def _interpreter(data: Data, programs: tuple[Phdr, ...]) -> str | None:
 
 
 def _shown(name: str) -> str:
-    return name if name.isprintable() and name else repr(name)
+    return name if name.isprintable() else repr(name)
 
 
 def _sections(data: Data, header: Ehdr, notes: list[str]) -> tuple[Section, ...]:
@@ -326,11 +326,11 @@ def _sections(data: Data, header: Ehdr, notes: list[str]) -> tuple[Section, ...]
     names = raw[header.shstrndx]
     strings = data[names.offset : names.offset + names.size] if names.offset + names.size <= len(data) else b""
     sections = []
-    for s in raw[1:]:
+    for i, s in enumerate(raw[1:], 1):
         name = strings[s.name : max(s.name, strings.find(b"\0", s.name))].decode("utf-8", "backslashreplace")
         file_size = 0 if s.type == SHT_NOBITS else s.size
         if file_size and s.offset + file_size > len(data):
-            notes.append(f"section {_shown(name)} goes past the end of the file")
+            notes.append(f"section {_shown(name or str(i))} goes past the end of the file")
             file_size = 0  # kept, so that numbers in other headers still count right
         sections.append(Section(name, s.type, s.flags, s.addr, s.size, s.offset, file_size, s.link, s.info))
     return tuple(sections)

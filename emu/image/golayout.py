@@ -147,7 +147,7 @@ class _Builder:
         return f"{name}\t{_compact([entry.number(dw.AT_DECL_LINE), parameters, results])}"
 
     def children(self, entry: Entry, tag: int) -> list[Entry]:
-        """Return the children of *entry* that have *tag*; none at all if one is damaged, so that nothing half-read passes for whole."""
+        """Return the children of *entry* that have *tag*; or none if one is damaged: half-read is not whole."""
         assert self.dwarf
         try:
             return list(self.dwarf.children(entry, frozenset({tag})))

@@ -110,15 +110,15 @@ def parts(data: bytes) -> list[tuple[str, int, range, Callable[[Data], None]]]:
     return [
         ("headers", 3000, range(header.phoff + header.phnum * header.phentsize), read_headers),
         ("section table", 3000, range(header.shoff, header.shoff + header.shnum * header.shentsize), read_headers),
-        ("build info", 650, range(blob, blob + 800), read_tables),
-        ("pclntab header", 800, range(table.offset, table.offset + 72), read_tables),
+        ("build info", 700, range(blob, blob + 800), read_tables),
+        ("pclntab header", 900, range(table.offset, table.offset + 72), read_tables),
         ("pclntab", 1200, pclntab, read_tables),
         ("moduledata", 1000, module, read_tables),
-        ("symbols", 100, section(".symtab"), read_symbols),
-        ("debug_abbrev", 50, section(".debug_abbrev"), read_types),
-        ("debug_info", 100, section(".debug_info"), read_types),
-        ("headers, whole", 50, range(header.phoff + header.phnum * header.phentsize), read_all),
-        ("anything, whole", 50, range(len(data)), read_all),
+        ("symbols", 40, section(".symtab"), read_symbols),
+        ("debug_abbrev", 40, section(".debug_abbrev"), read_types),
+        ("debug_info", 60, section(".debug_info"), read_types),
+        ("headers, whole", 30, range(header.phoff + header.phnum * header.phentsize), read_all),
+        ("anything, whole", 30, range(len(data)), read_all),
     ]
 
 

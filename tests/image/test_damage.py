@@ -31,33 +31,26 @@ def test_every_cut_of_a_loaded_byte_is_refused(
             parse(data[:size], name)
 
 
-def test_cuts_behind_what_is_loaded_cost_only_what_is_cut(
+def test_every_cut_behind_what_is_loaded_still_boots(
     binary: Callable[[str], Path], image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the kernel would still run is still booted: steps of 1 KiB through what follows the segments."""
+    """What the kernel would still run is still read; the sections' names stand last, so a cut costs the types."""
     monkeypatch.setenv("RT0_CACHE", "off")
     data = binary("hello-1.27.3").read_bytes()
     whole = image("hello-1.27.3")
     loaded = max(s.offset + s.file_size for s in whole.segments)
-    info = whole.elf.section(".debug_info")
-    assert info
-    # With .debug_info whole, a cut costs a full reading of it: larger steps there.
-    for size in [
-        *range(loaded, info.offset + info.file_size, 8192),
-        *range(info.offset + info.file_size, len(data), 32768),
-    ]:
-        found = parse(data[:size], "cut")
 
+    for size in range(loaded, len(data), 1024):
+        found = parse(data[:size], "cut")
         assert found.moduledata == whole.moduledata
         assert found.function("runtime.schedinit") == whole.function("runtime.schedinit")
-        assert found.notes != ()
-        assert found.dwarf == (size >= info.offset + info.file_size)
+        assert "types: no DWARF" in found.notes
 
 
-@pytest.mark.parametrize(("name", "seed"), [("hello-1.27.3", 1), ("hello-1.27.3", 2)])
-def test_ten_thousand_damages(name: str, seed: int, binary: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("seed", [1])
+def test_ten_thousand_damages(seed: int, binary: Callable[[str], Path]) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "tests.image.damage", binary(name), str(seed)],
+        [sys.executable, "-m", "tests.image.damage", binary("hello-1.27.3"), str(seed)],
         capture_output=True, text=True, check=False, cwd=store.ROOT, env={**os.environ, "PYTHONPATH": str(store.ROOT)},
     )  # fmt: skip
 
