@@ -6,7 +6,7 @@ from typing import Any
 
 from emu.boot.decode import U64, Decoder
 from emu.image.image import Image
-from emu.image.types import Type
+from emu.image.types import Layouts, Type
 from emu.machine.machine import Machine
 from syscalls.guest import GuestFault
 
@@ -23,6 +23,36 @@ class Missing(LookupError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def locate(image: Image, path: str) -> tuple[int, Type]:
+    """Link-time address and type of a variable or of a field within one; raises Missing."""
+    if not image.dwarf:
+        raise Missing(STRIPPED)
+    name = path
+    steps: list[str] = []
+    while (variable := image.layouts.global_(name)) is None:
+        cut = max(name.rfind("."), name.rfind("["))
+        if cut <= name.rfind("/"):
+            raise Missing(NOT_IN_RELEASE)
+        steps.insert(0, name[cut:].strip(".[]"))
+        name = name[:cut]
+    addr, kind = variable.addr, variable.type
+    for step in steps:
+        offset, kind = _step(image.layouts, kind, step)
+        addr += offset
+    return addr, kind
+
+
+def _step(layouts: Layouts, kind: Type, step: str) -> tuple[int, Type]:
+    # Byte offset and type of one field or element; raises Missing.
+    if kind.kind == "array" and kind.elem is not None and step.isdecimal() and int(step) < kind.length:
+        elem = layouts.type(kind.elem)
+        return int(step) * elem.size, elem
+    for name, offset, type_id in kind.members:
+        if name == step:
+            return offset, layouts.type(type_id)
+    raise Missing(NOT_IN_RELEASE)
 
 
 class Reader:
@@ -52,31 +82,8 @@ class Reader:
 
     def place(self, path: str) -> tuple[int, Type]:
         """Run-time address and type of a variable or of a field within one; raises Missing."""
-        if not self.image.dwarf:
-            raise Missing(STRIPPED)
-        name = path
-        steps: list[str] = []
-        while (variable := self.layouts.global_(name)) is None:
-            cut = max(name.rfind("."), name.rfind("["))
-            if cut <= name.rfind("/"):
-                raise Missing(NOT_IN_RELEASE)
-            steps.insert(0, name[cut:].strip(".[]"))
-            name = name[:cut]
-        addr, kind = variable.addr + self.bias, variable.type
-        for step in steps:
-            offset, kind = self._step(kind, step)
-            addr += offset
-        return addr, kind
-
-    def _step(self, kind: Type, step: str) -> tuple[int, Type]:
-        # Byte offset and type of one field or element; raises Missing.
-        if kind.kind == "array" and kind.elem is not None and step.isdecimal() and int(step) < kind.length:
-            elem = self.layouts.type(kind.elem)
-            return int(step) * elem.size, elem
-        for name, offset, type_id in kind.members:
-            if name == step:
-                return offset, self.layouts.type(type_id)
-        raise Missing(NOT_IN_RELEASE)
+        addr, kind = locate(self.image, path)
+        return addr + self.bias, kind
 
     def value(self, path: str) -> Any:
         """The JSON value of a variable or of a field within one; raises Missing."""
