@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,9 +29,10 @@ class Program:
 class ProgramFile:
     """The executable as the file behind the mappings that the loader made."""
 
-    device = (8, 1)
-    inode = 2
-
-    def __init__(self, path: str, read: Callable[[], bytes]) -> None:
-        self.path = path
+    def __init__(
+        self, path: str, read: Callable[[], bytes], device: tuple[int, int] = (8, 1), inode: int | None = None
+    ) -> None:
+        """Stand for the file at *path*, whose inode number is, like any file's of the tree, a checksum of that path."""
+        self.path, self.device = path, device
+        self.inode = zlib.crc32(path.encode("utf-8", "surrogateescape")) if inode is None else inode
         self.content = read

@@ -132,7 +132,7 @@ def deliver(k: Kernel, t: Task) -> None:
 
 
 def kill(k: Kernel, t: Task, pid: int, signum: int) -> int:
-    """Send *signum* to the process, the only one there is; kill(2).  0, -1 and its own group reach it too."""
+    """Send *signum* to the process, the only one there is; kill(2).  0 and its own group reach it too."""
     check_signal(signum)
     if pid == -1:
         raise SyscallError(ESRCH)  # every process but the caller and init: nobody

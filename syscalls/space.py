@@ -141,29 +141,43 @@ class AddressSpace:
         """Put *area* in place of whatever was in its range, zero-filled or with the bytes of its file."""
         start, size = area.start, area.end - area.start
         self.areas.remove(start, area.end)
+        # The area is known before its pages are asked for: a machine may fill them only when they are touched.
+        self.areas.insert(area)
         try:
             if area.backing is None:
                 self.mem.map(start, size, area.prot)
             else:
                 self._load(area)
         except OutOfFrames:
-            self.mem.unmap(start, size)
+            self.unmap(start, area.end)
             raise
-        self.areas.insert(area)
         self.peak = max(self.peak, self.areas.size)
 
     def _load(self, area: Vma) -> None:
-        # Whole pages past the end of the file are left out, so that touching them faults.  (Linux sends SIGBUS
-        # there, the machine SIGSEGV.)
+        # Fill *area*, which is in the list, from its file.
+        data, size = self._file_part(area)
+        if data:
+            self._fill(area, size, [(0, data)])
+
+    def _file_part(self, area: Vma) -> tuple[bytes, int]:
+        # The bytes of its file that *area* shows, and the size of the pages that hold them.  Whole pages past the end
+        # of the file are taken out, so that touching them faults.  (Linux sends SIGBUS there, the machine SIGSEGV.)
         assert area.backing is not None
         data = area.backing.content()[area.offset : area.offset + (area.end - area.start)]
         size = (len(data) + PAGE - 1) & -PAGE
         if size < area.end - area.start:
             self.mem.unmap(area.start + size, area.end - area.start - size)
-        if data:
-            self.mem.map(area.start, size, PROT_READ | PROT_WRITE)
-            self.mem.write(area.start, data)
-            self.mem.protect(area.start, size, area.prot)
+        return data, size
+
+    def _fill(self, area: Vma, size: int, contents: list[tuple[int, bytes]]) -> None:
+        # Map the first *size* bytes of *area* with *contents* by offset, whatever its permissions.
+        writable = PROT_READ | PROT_WRITE
+        self.areas.change(area.start, area.end, lambda piece: piece._replace(prot=writable))
+        self.mem.map(area.start, size, writable)
+        for offset, data in contents:
+            self.mem.write(area.start + offset, data)
+        self.mem.protect(area.start, size, area.prot)
+        self.areas.change(area.start, area.end, lambda piece: piece._replace(prot=area.prot))
 
     def unmap(self, lo: int, hi: int) -> None:
         """Remove every mapping of [lo, hi)."""
@@ -184,23 +198,32 @@ class AddressSpace:
 
     def move(self, old: Vma, new: int, size: int, keep_old: bool) -> None:
         """Move the pages of *old* to *new*, an area of *size* bytes; only pages with contents are copied."""
-        old_size = old.end - old.start
-        self.map(old._replace(start=new, end=new + size))
-        self.mem.protect(new, size, PROT_READ | PROT_WRITE)
-        self.mem.protect(old.start, old_size, PROT_READ)
-        resident = self.mem.resident(old.start, min(old_size, size) // PAGE)
-        index = resident.find(1)
-        while index >= 0:
-            end = resident.find(0, index)
-            end = len(resident) if end < 0 else end
-            self.mem.write(new + index * PAGE, self.mem.read(old.start + index * PAGE, (end - index) * PAGE))
-            index = resident.find(1, end)
-        self.mem.protect(new, size, old.prot)
+        target = old._replace(start=new, end=new + size)
+        contents = self._contents(old, min(old.end - old.start, size))
         if keep_old:
-            self.mem.protect(old.start, old_size, old.prot)
             self.discard(old)
         else:
             self.unmap(old.start, old.end)
+        self.unmap(new, new + size)
+        self.areas.insert(target)
+        if target.backing is not None:
+            data, size = self._file_part(target)
+            contents.insert(0, (0, data))
+        self._fill(target, size, contents)
+        self.peak = max(self.peak, self.areas.size)
+
+    def _contents(self, area: Vma, size: int) -> list[tuple[int, bytes]]:
+        # The offset and bytes of each run of pages of *area* that have any.
+        self.mem.protect(area.start, size, PROT_READ)
+        resident = self.mem.resident(area.start, size // PAGE)
+        found, index = [], resident.find(1)
+        while index >= 0:
+            end = resident.find(0, index)
+            end = len(resident) if end < 0 else end
+            found.append((index * PAGE, self.mem.read(area.start + index * PAGE, (end - index) * PAGE)))
+            index = resident.find(1, end)
+        self.mem.protect(area.start, size, area.prot)
+        return found
 
     # The break and the stack
 

