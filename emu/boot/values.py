@@ -10,7 +10,7 @@ What a value is computed from (*inputs*), one word each:
 ``file:PATH``     a file that one of them opened, by the beginning or the end of its path
 ``auxv:AT_X``     an entry of the auxiliary vector
 ``env:NAME``      a variable of the environment
-``stack:argv``    the arguments on the initial stack; ``stack:envp`` the environment there; ``stack:sp`` the stack itself
+``stack:argv``    the arguments on the initial stack; ``stack:envp`` the environment there; ``stack:sp`` the stack
 ``cpuid:NAME``    a feature, or another thing that CPUID says
 ``clock:NAME``    the clock: ``monotonic`` or ``tsc``
 ``value:NAME``    another value of this table
@@ -33,7 +33,7 @@ class Value(NamedTuple):
     """One value.  *after*: the functions that compute it, the innermost first; *key*: it belongs in the summary."""
 
     name: str
-    unit: str  # "CPUs", "bytes", "address", "ns", ...; empty for what has none
+    unit: str  # "CPUs", "bytes", "address", "ns", ...; "hex" for digits that mean something; empty for what has none
     doc: str
     after: tuple[str, ...]
     sources: tuple[str, ...] = ()
@@ -61,6 +61,7 @@ DEBUG = ("runtime.parseRuntimeDebugVars", "runtime.parsedebugvars", "runtime.fin
 GC = ("runtime.(*gcControllerState).init", "runtime.gcinit")
 RANDOM = ("runtime.randinit", "runtime.getRandomData", "runtime.schedinit")
 PROCS = ("runtime.procresize",)
+RT0_GO = "runtime.rt0_go"
 CGROUP = "/sys/fs/cgroup/"
 THP_FILE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 
@@ -68,17 +69,18 @@ VALUES: tuple[Value, ...] = (
     # rt0_go
     Value("g0.stack.hi", "address", "Where the stack of g0 ends: the stack pointer in rt0_go.", ("runtime.rt0_go",),
           ("runtime.g0.stack.hi",), inputs=("stack:sp",)),
-    Value("g0.stack.lo", "address", "Where rt0_go supposes that g0's stack begins: 64 KiB below.", ("runtime.rt0_go",),
-          ("runtime.g0.stack.lo",), inputs=("value:g0.stack.hi", "source:64 KiB, asm_amd64.s")),
+    Value("g0.stack.lo", "address", "Where rt0_go supposes that g0's stack begins: 64 KiB below.",
+          ("runtime.rt0_go",), ("runtime.g0.stack.lo",), inputs=("value:g0.stack.hi", "source:64 KiB, asm_amd64.s")),
     Value("g0.stackguard0", "address", "Below it, a function's prologue asks for more stack.", ("runtime.rt0_go",),
           ("runtime.g0.stackguard0",), inputs=("value:g0.stack.lo",), key=False),
     Value("g0.m", "address", "The thread that g0 belongs to: m0.", ("runtime.rt0_go",), ("runtime.g0.m",), key=False),
-    Value("m0.g0", "address", "The goroutine that schedules on m0.", ("runtime.rt0_go",), ("runtime.m0.g0",), key=False),
+    Value("m0.g0", "address", "The goroutine that schedules on m0.", ("runtime.rt0_go",), ("runtime.m0.g0",),
+          key=False),
     Value("m0.tls[0]", "address", "Thread-local storage: the current g, found through FS.", ("runtime.rt0_go",),
           ("runtime.m0.tls[0]",), inputs=("call:arch_prctl",), key=False),
     Value("isIntel", "", "CPUID's vendor is GenuineIntel.", ("runtime.rt0_go",), ("runtime.isIntel",),
           inputs=("cpuid:vendor",), key=False),
-    Value("processorVersionInfo", "", "CPUID leaf 1's EAX: family, model and stepping.", ("runtime.rt0_go",),
+    Value("processorVersionInfo", "hex", "CPUID leaf 1's EAX: family, model and stepping.", ("runtime.rt0_go",),
           ("runtime.processorVersionInfo",), inputs=("cpuid:family",)),
     # args
     Value("argc", "arguments", "How many arguments there are, the program's own name included.", ("runtime.args",),
@@ -113,10 +115,10 @@ VALUES: tuple[Value, ...] = (
     Value("physHugePageSize", "bytes", "The size of a transparent huge page; 0: unknown, so none is asked for.",
           ("runtime.getHugePageSize", "runtime.osinit"), ("runtime.physHugePageSize",), inputs=(f"file:{THP_FILE}",)),
     # schedinit
-    Value("sched.maxmcount", "threads", "How many threads a program may have before it throws.", ("runtime.schedinit",),
-          ("runtime.sched.maxmcount",), inputs=("source:10000, proc.go",)),
-    Value("crashFD", "", "Where a crash is written to besides standard error; all ones: nowhere.", ("runtime.schedinit",),
-          ("runtime.crashFD",), inputs=("source:^uintptr(0), proc.go",), key=False),
+    Value("sched.maxmcount", "threads", "How many threads a program may have before it throws.",
+          ("runtime.schedinit",), ("runtime.sched.maxmcount",), inputs=("source:10000, proc.go",)),
+    Value("crashFD", "hex", "Where a crash is written to besides standard error; all ones: nowhere.",
+          ("runtime.schedinit",), ("runtime.crashFD",), inputs=("source:^uintptr(0), proc.go",), key=False),
     Value("MemProfileRate", "bytes", "How many bytes lie between two samples of the memory profile; 0: it is off.",
           ("runtime.schedinit",), ("runtime.MemProfileRate",),
           inputs=("linker:disableMemoryProfiling: nothing in the program reads the profile",), key=False),
@@ -127,12 +129,15 @@ VALUES: tuple[Value, ...] = (
     Value("sched.lastpoll", "ns", "When the network was last polled: now.", ("runtime.schedinit",),
           ("runtime.sched.lastpoll",), inputs=("clock:monotonic",), key=False),
     Value("modules", "", "What moduledataverify checked: each module's functions and addresses.",
-          ("runtime.moduledataverify1", "runtime.schedinit"), view="modules", inputs=("linker:runtime.firstmoduledata",)),
-    Value("modulesSlice", "address", "The list of modules.", ("runtime.modulesinit",), ("runtime.modulesSlice",), key=False),
-    Value("itabTable", "interface tables", "Pairs of interface and type that the program's code uses, and room for more.",
+          ("runtime.moduledataverify1", "runtime.schedinit"), view="modules",
+          inputs=("linker:runtime.firstmoduledata",)),
+    Value("modulesSlice", "address", "The list of modules.", ("runtime.modulesinit",), ("runtime.modulesSlice",),
+          key=False),
+    Value("itabTable", "interface tables",
+          "Pairs of interface and type that the program's code uses, and room for more.",
           ("runtime.itabsinit", "runtime.schedinit"), ("runtime.itabTableInit.count",), "runtime.itabTable",
           ("linker:the list of interface tables",)),
-    Value("fastrandseed", "", "The seed of the runtime's random numbers.", RANDOM, ("runtime.fastrandseed",),
+    Value("fastrandseed", "hex", "The seed of the runtime's random numbers.", RANDOM, ("runtime.fastrandseed",),
           inputs=("auxv:AT_RANDOM", "clock:monotonic"), key=False),
     Value("globalRand.init", "", "The runtime's random generator, ChaCha8, is seeded.", RANDOM,
           ("runtime.globalRand.init",), inputs=("auxv:AT_RANDOM",)),
@@ -141,10 +146,11 @@ VALUES: tuple[Value, ...] = (
           ("runtime.physHugePageShift",), inputs=("value:physHugePageSize",)),
     Value("sizeclasses", "size classes", "Sizes to which small objects are rounded up.", ("runtime.mallocinit",),
           view="sizeclasses", inputs=("source:sizeclasses.go, checked by mallocinit",)),
-    Value("heapRandSeed", "", "What moves the heap to an address that cannot be guessed.", ("runtime.mallocinit",),
-          ("runtime.heapRandSeed",), inputs=("value:globalRand.init",), key=False),
-    Value("arenaHints", "addresses", "Where the heap would like its next arenas, in this order.", ("runtime.mallocinit",),
-          ("runtime.mheap_.arenaHints",), "runtime.mheap_.arenaHints", ("source:0xc0 << 32, malloc.go", "value:heapRandSeed")),
+    Value("heapRandSeed", "hex", "What moves the heap to an address that cannot be guessed.",
+          ("runtime.mallocinit",), ("runtime.heapRandSeed",), inputs=("value:globalRand.init",), key=False),
+    Value("arenaHints", "addresses", "Where the heap would like its next arenas, in this order.",
+          ("runtime.mallocinit",), ("runtime.mheap_.arenaHints",), "runtime.mheap_.arenaHints",
+          ("source:0xc0 << 32 and upwards, malloc.go", "value:heapRandSeed")),
     Value("userArena.arenaHints", "addresses", "Where user arenas would like to be.", ("runtime.mallocinit",),
           ("runtime.mheap_.userArena.arenaHints",), "runtime.mheap_.userArena.arenaHints",
           ("source:malloc.go", "value:heapRandSeed"), False),
@@ -152,8 +158,8 @@ VALUES: tuple[Value, ...] = (
           ("runtime.mcache0", "runtime.m0.mcache"), key=False),
     Value("heap arena", "address", "The arena that the heap grows in.", ("runtime.schedinit",),
           ("runtime.mheap_.curArena.base",), inputs=("call:mmap",), key=False),
-    Value("stackpool", "", "Free stacks, by size.", ("runtime.stackinit", "runtime.schedinit"), view="runtime.stackpool",
-          key=False),
+    Value("stackpool", "", "Free stacks, by size.", ("runtime.stackinit", "runtime.schedinit"),
+          view="runtime.stackpool", key=False),
     # mcommoninit
     Value("m0.id", "", "The number of the first thread.", ("runtime.mcommoninit",), ("runtime.m0.id",), key=False),
     Value("sched.mnext", "threads", "Threads made so far: the number of the next one.", ("runtime.mcommoninit",),
@@ -170,15 +176,16 @@ VALUES: tuple[Value, ...] = (
     Value("x86HasSSE41", "", "A copy that compiled code checks.", ("runtime.cpuinit", "runtime.schedinit"),
           ("runtime.x86HasSSE41",), inputs=("cpuid:sse4_1",), key=False),
     Value("useAeshash", "", "Maps hash with the CPU's AES instructions.", ALG,
-          ("internal/runtime/maps.UseAeshash", "runtime.useAeshash"), inputs=("cpuid:aes", "cpuid:ssse3", "cpuid:sse4_1")),
+          ("internal/runtime/maps.UseAeshash", "runtime.useAeshash"),
+          inputs=("cpuid:aes", "cpuid:ssse3", "cpuid:sse4_1")),
     Value("aeskeysched", "bytes", "The key of the AES hash.", ALG,
           ("internal/runtime/maps.aeskeysched", "runtime.aeskeysched"), inputs=("auxv:AT_RANDOM",)),
     Value("hashkey", "", "The key of the portable hash.", ALG,
           ("internal/runtime/maps.hashkey*", "runtime.hashkey*"), "hash", ("auxv:AT_RANDOM",), False),
     # arguments, environment, debugging
     Value("initSigmask", "", "Signals that were blocked when the program started; given back to its children.",
-          ("runtime.rtsigprocmask", "runtime.msigsave", "runtime.schedinit"), ("runtime.initSigmask*",), "runtime.initSigmask",
-          ("call:rt_sigprocmask",)),
+          ("runtime.rtsigprocmask", "runtime.msigsave", "runtime.schedinit"), ("runtime.initSigmask*",),
+          "runtime.initSigmask", ("call:rt_sigprocmask",)),
     Value("argslice", "", "The arguments as Go strings: os.Args.", ("runtime.goargs",), ("runtime.argslice",),
           "runtime.argslice", ("stack:argv",)),
     Value("envs", "", "The environment as Go strings: os.Environ.", ("runtime.goenvs_unix", "runtime.goenvs"),
@@ -192,34 +199,39 @@ VALUES: tuple[Value, ...] = (
     Value("gcPercent", "%", "How much the heap may grow before a collection; -1: no limit.", GC,
           ("runtime.gcController.gcPercent", "runtime.gcpercent"), inputs=("env:GOGC",)),
     Value("heapMinimum", "bytes", "Below it, nothing is collected.", GC,
-          ("runtime.gcController.heapMinimum", "runtime.heapminimum"), inputs=("value:gcPercent", "source:4 MiB at 100 %")),
-    Value("memoryLimit", "bytes", "What the collector tries to stay under.", GC, ("runtime.gcController.memoryLimit",),
-          inputs=("env:GOMEMLIMIT",)),
+          ("runtime.gcController.heapMinimum", "runtime.heapminimum"),
+          inputs=("value:gcPercent", "source:4 MiB at 100 %")),
+    Value("memoryLimit", "bytes", "What the collector tries to stay under.", GC,
+          ("runtime.gcController.memoryLimit",), inputs=("env:GOMEMLIMIT",)),
     Value("next_gc", "bytes", "The heap's size at which the first collection starts.", ("runtime.gcinit",),
-          ("runtime.memstats.next_gc", "runtime.gcController.gcPercentHeapGoal"), inputs=("value:gcPercent",), key=False),
+          ("runtime.memstats.next_gc", "runtime.gcController.gcPercentHeapGoal"), inputs=("value:gcPercent",),
+          key=False),
     Value("triggerRatio", "", "Part of the growth at which a collection starts.", ("runtime.gcinit",),
-          ("runtime.memstats.triggerRatio", "runtime.memstats.triggerratio"), inputs=("source:7/8, mgc.go",), key=False),
-    Value("work.startSema", "", "One collection may start at a time.", ("runtime.gcinit",), ("runtime.work.startSema",),
-          inputs=("source:1, mgc.go",), key=False),
+          ("runtime.memstats.triggerRatio", "runtime.memstats.triggerratio"), inputs=("source:7/8, mgc.go",),
+          key=False),
+    Value("work.startSema", "", "One collection may start at a time.", ("runtime.gcinit",),
+          ("runtime.work.startSema",), inputs=("source:1, mgc.go",), key=False),
     Value("work.markDoneSema", "", "One may end at a time.", ("runtime.gcinit",), ("runtime.work.markDoneSema",),
           inputs=("source:1, mgc.go",), key=False),
     # processors
-    Value("cgroup", "", "The control group's version, if its CPU limit can be read.", ("runtime.defaultGOMAXPROCSInit",),
-          ("runtime.cgroupCPU.version",), inputs=("file:/proc/self/cgroup", "file:/proc/self/mountinfo"), key=False),
+    Value("cgroup", "", "The control group's version, if its CPU limit can be read.",
+          ("runtime.defaultGOMAXPROCSInit",), ("runtime.cgroupCPU.version",),
+          inputs=("file:/proc/self/cgroup", "file:/proc/self/mountinfo"), key=False),
     Value("gomaxprocs", "Ps", "How many goroutines run at the same time.", ("runtime.procresize",),
           ("runtime.gomaxprocs",), inputs=("env:GOMAXPROCS", "value:ncpu", f"file:{CGROUP}")),
-    Value("customGOMAXPROCS", "", "GOMAXPROCS was given, so changes of the machine do not change it.", ("runtime.schedinit",),
-          ("runtime.sched.customGOMAXPROCS",), inputs=("env:GOMAXPROCS",), key=False),
+    Value("customGOMAXPROCS", "", "GOMAXPROCS was given, so changes of the machine do not change it.",
+          ("runtime.schedinit",), ("runtime.sched.customGOMAXPROCS",), inputs=("env:GOMAXPROCS",), key=False),
     Value("allp", "", "Every P: the right to run Go code, and a cache of memory.", PROCS, ("runtime.allp",),
           "runtime.allp", ("value:gomaxprocs",)),
-    Value("m0.p", "address", "The P of m0: the first one.", ("runtime.acquirep", *PROCS), ("runtime.m0.p",), key=False),
+    Value("m0.p", "address", "The P of m0: the first one.", ("runtime.acquirep", *PROCS), ("runtime.m0.p",),
+          key=False),
     Value("sched.pidle", "address", "The list of idle Ps.", PROCS, ("runtime.sched.pidle",), key=False),
     Value("sched.npidle", "Ps", "Ps that have nothing to do.", PROCS, ("runtime.sched.npidle",),
           inputs=("value:gomaxprocs",)),
     Value("sched.procresizetime", "ns", "When the number of Ps last changed: now.", PROCS,
           ("runtime.sched.procresizetime",), inputs=("clock:monotonic",), key=False),
-    Value("stealOrder.count", "Ps", "Ps that an idle one looks through for work.", PROCS, ("runtime.stealOrder.count",),
-          inputs=("value:gomaxprocs",), key=False),
+    Value("stealOrder.count", "Ps", "Ps that an idle one looks through for work.", PROCS,
+          ("runtime.stealOrder.count",), inputs=("value:gomaxprocs",), key=False),
     # newproc
     Value("allglen", "goroutines", "Goroutines made so far.", ("runtime.newproc1", "runtime.newproc"),
           ("runtime.allglen",), inputs=("source:the main goroutine",)),
@@ -257,7 +269,7 @@ def declared(reader: Reader) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def read(record: BootRecord, value: Value) -> Captured | Absent:
-    """What *record* says about *value*: its view if it has one, else the first of its variables that the program has."""
+    """What *record* says about *value*: its view if it has one, else the first of its variables that there is."""
     known = [source for source in value.sources if source in record.globals]
     if not known and value.view not in record.views:
         return Absent(record.missing.get(value.name) or record.missing.get(value.view) or NOT_REACHED)
@@ -270,8 +282,13 @@ def read(record: BootRecord, value: Value) -> Captured | Absent:
 
 def reached(record: BootRecord, value: Value) -> bool:
     """Tell whether one of the functions that compute *value* was entered and left, or wrote it."""
-    after = set(value.after)
-    return any(call.name in after and (call.returned or writes(call, value)) for call in record.functions)
+    for index, call in enumerate(record.functions):
+        if call.name not in value.after:
+            continue
+        # rt0_go never returns; what it computes itself is there once it has called something.
+        if call.returned or writes(call, value) or (call.name == RT0_GO and index + 1 < len(record.functions)):
+            return True
+    return False
 
 
 def writes(call: Any, value: Value) -> bool:

@@ -1,0 +1,1 @@
+"""The command ``rt0``: parse, one call, print."""

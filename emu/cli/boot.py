@@ -1,0 +1,87 @@
+"""``rt0 boot``: boot a program to runtime.mstart and show what each function computed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emu.cli import options, output
+from emu.cli.errors import OF_OUTCOME, OK, UsageError
+
+BUNDLED = Path(__file__).parent.parent / "bundled" / "hello"
+
+DESCRIPTION = """\
+Boot a Go program for linux/amd64 in an emulator, from its entry point to runtime.mstart, against a kernel that answers
+what the World says; show the functions that ran, what each asked the kernel and what it computed."""
+
+EPILOG = """\
+examples:
+  rt0 boot                                  the bundled hello
+  rt0 boot ./server -- --port 80            a program of yours, with arguments
+  rt0 boot --cpus 0,2-3,64 --thp absent     another machine
+  rt0 boot --env GOMAXPROCS=3 --page-size 16384
+  rt0 boot ./server --json | jq .globals    every value, for scripts
+  rt0 boot --world walk                     a bundled World; or a file of your own
+
+exit status:
+  0 reached    3 the program gave up (throw, panic, exit)    4 fatal signal
+  5 a limit: instructions, memory, a deadlock, or something that the emulator cannot do
+  2 bad usage or bad input, with one line on standard error    1 a bug of rt0    130 interrupted"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command with *argv*, its arguments; return the exit status."""
+    chosen = _parser().parse(argv)
+    if chosen.json_schema:
+        return _print_schema()
+    output.check_target(chosen.json)
+    arguments = [*chosen.arguments, *chosen.rest]
+    path = Path(chosen.binary) if chosen.binary else BUNDLED
+    made = options.world(chosen)
+
+    from emu.boot.boot import MSTART, UnknownFunction, boot
+    from emu.image.errors import ImageError
+    from emu.image.image import load
+    from syscalls.world import WorldError
+
+    try:
+        image = load(path)
+        made = options.with_arguments(made, image.name, arguments)
+        record = boot(image, made, chosen.until or MSTART)
+    except (ImageError, WorldError) as error:
+        raise UsageError(str(error)) from error
+    except UnknownFunction as error:
+        raise UsageError(f"--until: {error}") from error
+    if chosen.json is not None:
+        output.write_json(record.to_json(), chosen.json)
+    if not chosen.quiet and chosen.json != output.STDOUT:
+        from emu.report import boot as report
+        from emu.report.source import find
+
+        sources = find(image.go, chosen.goroot) if chosen.source or chosen.goroot else None
+        output.write_lines(report.lines(record, output.paper(sys.stdout), chosen.all, sources), sys.stdout)
+    return OF_OUTCOME[record.outcome["kind"]]
+
+
+def _parser() -> options.Parser:
+    parser = options.Parser("boot", DESCRIPTION, EPILOG)
+    parser.add_argument("binary", nargs="?", metavar="BINARY", help="the program; without one, the bundled hello")
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARGS", help="its arguments; after -- even those that begin with a dash"
+    )
+    parser.add_argument("--until", metavar="FUNCTION", help="stop at this function's first instruction instead")
+    options.add_world(parser)
+    options.add_output(parser)
+    parser.add_argument("--all", action="store_true", help="every value and every system call, nothing folded")
+    parser.add_argument("--source", action="store_true", help="show the Go source of each function, from a GOROOT")
+    parser.add_argument("--goroot", metavar="DIR", help="where that is; else $GOROOT, else the go command's")
+    parser.add_argument("--json-schema", action="store_true", help="print the JSON schema of the record, and stop")
+    return parser
+
+
+def _print_schema() -> int:
+    from emu.boot.schema import to_json
+
+    output.write_json(to_json(), output.STDOUT)
+    return OK

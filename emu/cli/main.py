@@ -1,0 +1,90 @@
+"""The entry point: finds the command, runs it, turns what went wrong into a line and an exit status.
+
+Nothing is imported before it is known what is to be done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
+
+COMMANDS = {
+    "boot": "boot a program to runtime.mstart and show what each function computed",
+    "info": "what a program is, which bootstrap functions it has and what of it can be captured",
+}
+
+HELP = """\
+usage: rt0 COMMAND ...
+
+Boot Go programs for linux/amd64 in an emulator, against a kernel that answers what you wrote down, and see every value
+that start-up computes on the way.
+
+commands:
+{commands}
+
+  rt0 COMMAND --help   the options of a command, with examples
+  rt0 --version
+
+examples:
+  rt0 boot                                 the bundled hello, on 2 CPUs
+  rt0 boot ./server --cpus 3 --thp absent  your program, on another machine
+  rt0 info ./server                        what can be seen of it
+
+environment:
+  RT0_CACHE   where analyses of programs are kept (a folder, or off); RT0_ACCEL=0 does without the native accelerator
+  RT0_DEBUG   1: show the Python traceback of a bug"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``rt0`` with *argv* (without the program's name; None: sys.argv) and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _fail(str(error), USAGE)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.  The interpreter must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except SystemExit as leaving:  # argparse after --help
+        return int(leaving.code or 0)
+    except Exception as error:  # the last line of defence: a bug of ours ends with a line, too
+        if os.environ.get("RT0_DEBUG") == "1":
+            raise
+        return _fail(f"bug: {type(error).__name__}: {error} (please report it; RT0_DEBUG=1 shows more)", BUG)
+    return status
+
+
+def _fail(message: str, status: int) -> int:
+    print("rt0:", " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        raise UsageError(f"a command is missing; there are {', '.join(COMMANDS)} (rt0 --help)")
+    if arguments[0] in ("-h", "--help", "help"):
+        commands = "\n".join(f"  {name:<6} {text}" for name, text in COMMANDS.items())
+        print(HELP.format(commands=commands))
+        return OK
+    command, rest = arguments[0], arguments[1:]
+    if command == "--version":
+        from emu import __version__
+
+        print(f"rt0 {__version__}")
+        return OK
+    if command not in COMMANDS:
+        raise UsageError(f"no command {command!r}; there are {', '.join(COMMANDS)} (rt0 --help)")
+    if command == "boot":
+        from emu.cli import boot
+
+        return boot.run(rest)
+    from emu.cli import info
+
+    return info.run(rest)

@@ -1,0 +1,155 @@
+"""The end of the report: how the boot ended, and the key values with the function and the answers behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from emu.boot import values
+from emu.boot.record import BootRecord
+from emu.boot.values import Absent, Captured, Value
+from emu.report import words
+from emu.report.origins import Origins, chain
+from emu.report.paper import Paper, Spans
+from emu.report.views import described
+from syscalls.world import World
+from syscalls.worldfile import as_dict
+
+ENTRY = ("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go")
+KINDS = {"exec": "static", "pie": "static and position-independent", "dynamic": "dynamically linked"}
+MAX_OUTPUT = 40  # lines of the guest's output
+
+
+def program(record: BootRecord) -> str:
+    """The program in a line."""
+    binary = record.binary
+    tables = "stripped" if binary["stripped"] else "with symbols"
+    types = "with types" if binary["dwarf"] else "without types"
+    return f"{binary['name']}: {binary['go'] or 'Go of an unknown release'}, {KINDS[binary['kind']]}, {tables}, {types}"
+
+
+def changes(record: BootRecord) -> list[str]:
+    """``key = value`` for each key of the World that has not its default."""
+    origins = Origins(record)
+    default = as_dict(World())
+    found = []
+    for name, item in record.world.items():
+        if item == default[name] or (name == "possible-cpus" and record.world["cpus"] != default["cpus"]):
+            continue
+        inner = item if isinstance(item, dict) and isinstance(default[name], dict) and name != "auxv" else None
+        if inner is None:
+            found.append(origins.world(name))
+        else:
+            found += [origins.world(f"{name}.{key}") for key, x in inner.items() if x != default[name].get(key)]
+    return found
+
+
+def outcome(record: BootRecord) -> str:
+    """How the boot ended, in a line."""
+    end, totals = record.outcome, record.totals
+    did = f"{words.count(totals['instructions'], 'instruction')}, {words.count(totals['syscalls'], 'system call')}"
+    running = [call.name for call in record.functions if not call.returned]
+    # Whoever gives up does so in runtime.exit, called from the bootstrap function that matters.
+    function = running[-1] if running and end["kind"] in ("throw", "exit") else end["function"]
+    where = f" in {function}" if function else ""
+    match end["kind"]:
+        case "reached":
+            return f"reached {end['at']} after {did}"
+        case "throw":
+            return f"gave up{where}: {end['message']} (exit status {end['exit_status']}; {did})"
+        case "exit":
+            return f"ended{where} by itself with exit status {end['exit_status']} ({did})"
+        case "signal":
+            return f"killed{where} at {end['pc']} by {end['message']} ({did})"
+        case "limit":
+            return f"stopped{where} at {end['pc']} by a limit: {end['message']} ({did})"
+    return f"stopped{where}: {end['message']} ({did})"
+
+
+class Summary:
+    """Renders the summary of one record."""
+
+    def __init__(self, record: BootRecord, paper: Paper, show_all: bool = False) -> None:
+        self.record, self.paper, self.show_all = record, paper, show_all
+        self.origins = Origins(record)
+
+    def head(self) -> Iterator[str]:
+        """The first lines: program, World and outcome."""
+        changed = changes(self.record)
+        yield from self._field("program", [("name", program(self.record))])
+        world = ", ".join(changed) if changed else "the defaults"
+        yield from self._field("World", [("world", world), ("faint", "  (--set KEY=VALUE or --world FILE change it)")])
+        style = "value" if self.record.outcome["kind"] == "reached" else "bad"
+        yield from self._field("outcome", [(style, outcome(self.record))])
+        for note in self.record.notes:
+            yield from self._field("note", [("", note)])
+
+    def _field(self, name: str, spans: Spans) -> Iterator[str]:
+        yield from self.paper.lay(spans, f"{name:<9}", " " * 9)
+
+    def tail(self) -> Iterator[str]:
+        """The last lines: key values, what is missing, what the guest printed, the outcome once more."""
+        yield from self._values()
+        if self.record.output:
+            yield ""
+            yield self.paper.styled("head", "What the program printed")
+            lines = self.record.output.splitlines()
+            for line in lines[:MAX_OUTPUT]:
+                yield from self.paper.lay([("", line.expandtabs(4))], "  ", "  ")
+            if len(lines) > MAX_OUTPUT:
+                yield f"  ... and {len(lines) - MAX_OUTPUT} more lines"
+        if self.record.unknown_syscalls:
+            numbers = ", ".join(map(str, self.record.unknown_syscalls))
+            yield from self._field("unknown", [("", f"system calls that are not known here (ENOSYS): {numbers}")])
+        yield ""
+        style = "value" if self.record.outcome["kind"] == "reached" else "bad"
+        yield from self._field("outcome", [(style, outcome(self.record))])
+
+    def _values(self) -> Iterator[str]:
+        missing: dict[str, list[str]] = {}
+        first = True
+        for value in values.VALUES:
+            if not value.key and not self.show_all:
+                continue
+            found = values.read(self.record, value)
+            if isinstance(found, Absent):
+                missing.setdefault(found.reason, []).append(value.name)
+                continue
+            if first:
+                yield from self._heading()
+                first = False
+            yield from self._value(value, found)
+        for reason, names in missing.items():
+            yield from self.paper.lay([("faint", f"{reason}: {', '.join(names)}")], "  ", "    ")
+
+    def _heading(self) -> Iterator[str]:
+        yield ""
+        yield self.paper.styled("head", "Key values")
+        about = "value, what it means, the functions that computed it, <- what from, the World's key that changes that"
+        yield from self.paper.lay([("faint", about)])
+        yield ""
+
+    def _value(self, value: Value, found: Captured) -> Iterator[str]:
+        by = " > ".join(
+            call.name.removeprefix("runtime.") for call in chain(self.record, value) if call.name not in ENTRY
+        )
+        spans: Spans = [("name", f"{self._name(value, found)}"), ("value", f" = {self._shown(value, found)}")]
+        yield from self.paper.lay(spans, "  ", "      ", by or "rt0_go")
+        yield from self.paper.lay([("faint", value.doc)], " " * 6, " " * 6)
+        for text, world in self.origins.of(value):
+            line: Spans = [("call", f"<- {text}")]
+            if world:
+                line.append(("world", f"  World: {world}"))
+            yield from self.paper.lay(line, " " * 6, " " * 9)
+
+    def _name(self, value: Value, found: Captured) -> str:
+        return found.source if "." in found.source else value.name
+
+    def _shown(self, value: Value, found: Captured) -> str:
+        if value.view in self.record.views:
+            return described(value.view, found.value)
+        return words.value(found.value, self._type(found.source), value.unit)
+
+    def _type(self, name: str) -> str:
+        writes: Any = (write for call in self.record.functions for write in call.writes if write.name == name)
+        return next((write.type for write in writes), "")
