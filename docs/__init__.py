@@ -1,0 +1,1 @@
+"""What a user reads, and under ``generate`` what makes its figures."""

@@ -1,0 +1,61 @@
+"""Every page that is generated, and the command line that writes them: ``python -m docs.generate``."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from docs.generate import boxes, drawings, project, verbs
+from docs.generate.subjects import PROGRAMS, subject
+from docs.generate.template import Subjects, Verbs, render
+
+FOLDER = Path(__file__).resolve().parent
+DOCS = FOLDER.parent
+TEMPLATES = ("walk", "record", "fixtures")
+VERBS = Verbs(
+    one={
+        **verbs.ONE,
+        "stack": drawings.stack,
+        "order": drawings.order,
+        "hints": drawings.hints,
+        "distinct": drawings.distinct,
+        "sizes": drawings.size_classes,
+        "processors": drawings.processors,
+        "views": drawings.views,
+        "json": drawings.excerpt,
+        "try": boxes.try_it,
+    },
+    both={
+        "box": boxes.box,
+        "vary": boxes.vary,
+        "auxv": drawings.auxv,
+        "throws": drawings.throws,
+        "features": drawings.features,
+        "debug": drawings.debug,
+    },
+    project=project.FACTS,
+)
+
+
+def template(name: str) -> str:
+    """The text that the page *name* is made of."""
+    return (FOLDER / f"{name}.md.in").read_text()
+
+
+@cache
+def page(name: str) -> str:
+    """The page *name*, made afresh of records; raises fixtures.store.FixtureError without the programs."""
+    subjects: Subjects = {key: subject(key) for key in PROGRAMS}
+    return render(template(name), subjects, VERBS)
+
+
+def write() -> list[str]:
+    """Rewrite every page and return the names of those that changed."""
+    changed = []
+    for name in TEMPLATES:
+        path = DOCS / f"{name}.md"
+        text = page(name)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            changed.append(path.name)
+    return changed
