@@ -109,7 +109,7 @@ def choose(k: Kernel, addr: int, length: int, flags: int) -> int:
     elif not addr and prefers_huge(k, length, flags):
         start = space.place_huge(length)
     else:
-        start = space.place(addr, length)
+        start = space.place(addr, length, anonymous=flags & (MAP_ANONYMOUS | MAP_SHARED) == MAP_ANONYMOUS)
     if flags & MAP_LOCKED:
         limit = k.rlimits[abi.RLIMIT_MEMLOCK][0]
         if k.world.process.euid and not limit:
@@ -265,7 +265,7 @@ def mremap(k: Kernel, t: Task, addr: int, old_size: int, new_size: int, flags: i
         return addr
     if not flags & MREMAP_MAYMOVE:
         raise SyscallError(ENOMEM)
-    target = space.place(0, new_size)
+    target = space.place(0, new_size, anonymous=area.backing is None)
     space.move(area.clip(addr, addr + old_size), target, new_size, keep_old=False)
     return target
 

@@ -27,10 +27,10 @@ class Entropy:
 
     __slots__ = ("_block", "_index", "_label", "position")
 
-    def __init__(self, world: World, position: int = 0) -> None:
+    def __init__(self, world: World) -> None:
         self._label = f"rt0 entropy {world.seed} "
         self._index, self._block = -1, b""
-        self.position = position
+        self.position = 0
 
     def take(self, size: int) -> bytes:
         """Return the next *size* bytes."""

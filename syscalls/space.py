@@ -8,7 +8,7 @@ by ``tests/native``.
 
 from __future__ import annotations
 
-from syscalls import abi
+from syscalls import abi, release
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
 from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, OutOfFrames
 from syscalls.program import Program, ProgramFile
@@ -16,6 +16,7 @@ from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, STACK_GUARD_GAP, Vma, Vma
 from syscalls.world import World
 
 BOTTOM_UP_BASE = (abi.TASK_SIZE // 3 + PAGE - 1) & -PAGE  # TASK_UNMAPPED_BASE, where the search of last resort starts
+HUGE_PAGE = 2 << 20
 LOW_2G = (0x4000_0000, 0x8000_0000)  # where MAP_32BIT looks: mmap(2)
 VSYSCALL_LINE = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n"
 HUGE = 2 << 20  # what a huge page of x86-64 holds (PMD_SIZE)
@@ -46,9 +47,10 @@ class AddressSpace:
         self.rlimits = rlimits
         self.may_map_low = world.process.euid == 0  # CAP_SYS_RAWIO
         self.vsyscall = world.vsyscall
+        self.has_thp = world.thp.pmd_size is not None
+        self.release = release.parse(world.uname.release)
         self.start_brk = self.brk = program.brk_start
         self.data_size = sum(size for _, size, prot, _ in program.segments if prot & PROT_WRITE)
-        self.stack_limit = program.stack[1]
         self.areas = VmaList(initial_areas(program))
         self.peak = self.total()  # the most that was ever mapped: VmPeak
 
@@ -104,8 +106,11 @@ class AddressSpace:
         if addr < abi.MMAP_MIN_ADDR and not self.may_map_low:
             raise SyscallError(EPERM)
 
-    def place(self, hint: int, size: int) -> int:
-        """Return where *size* bytes go: at *hint* when it is free, else as high below ``mmap_base`` as they fit."""
+    def place(self, hint: int, size: int, anonymous: bool = True) -> int:
+        """Return where *size* bytes go: at *hint* when it is free, else as high below ``mmap_base`` as they fit.
+
+        Newer kernels align large *anonymous* mappings that have no hint to huge pages, when there is room to do so.
+        """
         if size > abi.TASK_SIZE:
             raise SyscallError(ENOMEM)
         hint &= -self.page
@@ -113,6 +118,11 @@ class AddressSpace:
             hint = max(hint, self.round_up(abi.MMAP_MIN_ADDR))
             if hint <= abi.TASK_SIZE - size and self.areas.is_free(hint, hint + size):
                 return hint
+        elif not hint and anonymous and self.aligns_to_huge_pages(size):
+            # thp_get_unmapped_area: room for one huge page more than needed, then up to the boundary in it.
+            found = self.areas.gap_below(self.mmap_base, abi.MMAP_MIN_ADDR, size + HUGE_PAGE, self.page)
+            if found is not None:
+                return (found & -HUGE_PAGE) + HUGE_PAGE
         found = self.areas.gap_below(self.mmap_base, abi.MMAP_MIN_ADDR, size, self.page)
         return self.place_above(BOTTOM_UP_BASE, abi.TASK_SIZE, size) if found is None else found
 
@@ -127,6 +137,12 @@ class AddressSpace:
             if found is not None:
                 return found + (-found % HUGE or HUGE)
         return self.place(0, size)
+
+    def aligns_to_huge_pages(self, size: int) -> bool:
+        """Say whether the kernel aligns mappings of *size* bytes: from 6.7 on large ones, from 6.13 on multiples."""
+        if not self.has_thp or self.release < (6, 7) or size < HUGE_PAGE:
+            return False
+        return self.release < (6, 13) or size % HUGE_PAGE == 0
 
     def place_above(self, low: int, high: int, size: int) -> int:
         """Return the lowest start of *size* free bytes inside [low, high)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from syscalls import abi
 
@@ -32,3 +32,8 @@ class Task:
     def copy(self) -> Task:
         """Return an independent copy."""
         return replace(self)
+
+    def become(self, other: Task) -> None:
+        """Take over every value of *other*."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(other, field.name))

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from syscalls.tasks import Task
 
 
+FileTableState = tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]
+"""Descriptors, the (position, flags) of each file, and the descriptors that close on exec."""
+
+
 class FileTable:
     """The descriptors of the process."""
 
@@ -73,11 +77,11 @@ class FileTable:
         """Say whether FD_CLOEXEC is set on *fd*."""
         return fd in self._close_on_exec
 
-    def state(self) -> tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]:
-        """Return a copy: descriptors, (position, flags) of each file, and the close-on-exec set."""
+    def state(self) -> FileTableState:
+        """Return a copy of everything that can change."""
         return dict(self._files), {f: (f.position, f.flags) for f in self._files.values()}, set(self._close_on_exec)
 
-    def restore(self, state: tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]) -> None:
+    def restore(self, state: FileTableState) -> None:
         """Put back what :meth:`state` returned."""
         files, positions, close_on_exec = state
         self._files, self._close_on_exec = dict(files), set(close_on_exec)

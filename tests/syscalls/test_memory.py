@@ -339,3 +339,28 @@ def test_a_machine_without_frames_takes_the_mapping_back() -> None:
     assert list(g.kernel.space.areas) == before
     with pytest.raises(SyscallError):
         g.kernel.space.place(0, abi.TASK_SIZE + 1)
+
+
+def test_large_mappings_are_aligned_to_huge_pages_from_6_7() -> None:
+    """The addresses that Linux 6.18 gave a Go program's first mappings, one by one (from a trace of it)."""
+    top = 0x7F1C_507A_6000 + 262144
+    wanted = {
+        262144: 0x7F1C_507A_6000,
+        131072: 0x7F1C_5078_6000,
+        1048576: 0x7F1C_5068_6000,
+        8388608: 0x7F1C_4FE0_0000,
+        67108864: 0x7F1C_4BE0_0000,
+        536870912: 0x7F1C_2BE0_0000,
+        33554432: 0x7F1C_29E0_0000,
+        69648: 0x7F1C_5067_4000,
+    }
+    new = guest(replace(world(mmap_base=top), uname=Uname(release="6.18.44")))
+
+    assert {size: mmap(new, 0, size, 0) for size in wanted} == wanted
+    assert mmap(new, 0, 1439992) == 0x7F1C_29E0_0000 - 0x160000  # below 2 MiB: as tight as it fits
+    old = guest(replace(world(mmap_base=top), uname=Uname(release="6.6.0")))
+    assert mmap(old, 0, 8388608, 0) == top - 8388608
+    middle = guest(replace(world(mmap_base=top), uname=Uname(release="6.12.0")))
+    assert mmap(middle, 0, 0x30_0000, 0) % (2 << 20) == 0
+    without = guest(replace(world(mmap_base=top), uname=Uname(release="6.18.44"), thp=Thp(pmd_size=None)))
+    assert mmap(without, 0, 8388608, 0) == top - 8388608

@@ -1,0 +1,75 @@
+"""The kernel's state as a value: taken before something is tried, put back afterwards.
+
+Guest memory is the machine's to save.  Restoring keeps every object that others hold (tasks, lists, tables) and changes
+what is in them.  The tree has no state of its own: it asks the kernel whenever a file is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syscalls.files.table import FileTableState
+from syscalls.outcome import Outcome
+from syscalls.tasks import Task
+from syscalls.vma import VmaList
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class KernelState:
+    """What :func:`save` takes; immutable but for what nobody changes."""
+
+    areas: VmaList
+    brk: int
+    peak: int
+    rlimits: list[tuple[int, int]]
+    files: FileTableState
+    tasks: list[tuple[Task, Task]]  # each task, and a copy of it
+    actions: dict[int, tuple[int, int, int, int]]
+    slept_ns: int
+    entropy: int
+    rule_counts: list[int]
+    process: tuple[str, int, int, bool]  # cwd, umask, dumpable, thp_disabled
+    lengths: tuple[int, int, int]  # of the events, the unknown numbers, the output
+    exit: Outcome | None
+
+
+def save(k: Kernel) -> KernelState:
+    """Return the state of *k*."""
+    return KernelState(
+        areas=k.space.areas.copy(),
+        brk=k.space.brk,
+        peak=k.space.peak,
+        rlimits=k.rlimits[:],
+        files=k.files.state(),
+        tasks=[(task, task.copy()) for task in k.tasks.values()],
+        actions=dict(k.actions),
+        slept_ns=k.clock.slept_ns,
+        entropy=k.entropy.position,
+        rule_counts=k.responses.counts(),
+        process=(k.cwd, k.umask, k.dumpable, k.thp_disabled),
+        lengths=(len(k.events), len(k.unknown), len(k.output)),
+        exit=k.exit,
+    )
+
+
+def restore(k: Kernel, state: KernelState) -> None:
+    """Make *k* what it was when *state* was saved."""
+    k.space.areas = state.areas.copy()
+    k.space.brk, k.space.peak = state.brk, state.peak
+    k.rlimits[:] = state.rlimits
+    k.files.restore(state.files)
+    for task, before in state.tasks:
+        task.become(before)
+    k.tasks = {task.tid: task for task, _ in state.tasks}
+    k.actions = dict(state.actions)
+    k.clock.slept_ns = state.slept_ns
+    k.entropy.position = state.entropy
+    k.responses.restore(state.rule_counts)
+    k.cwd, k.umask, k.dumpable, k.thp_disabled = state.process
+    n_events, n_unknown, n_output = state.lengths
+    del k.events[n_events:], k.unknown[n_unknown:], k.output[n_output:]
+    k.exit = state.exit
