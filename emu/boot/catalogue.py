@@ -32,7 +32,7 @@ ROWS = (
     # From the kernel's jump to the entry point until C-like Go can run.
     Row("_rt0_amd64_linux", "The ELF entry point: the kernel jumps here with argc at the top of the stack."),
     Row("_rt0_amd64", "Takes argc and argv off the stack.", since=(1, 10)),
-    Row("main", "The entry point's jump to rt0_go, before there was _rt0_amd64.", until=(1, 9)),
+    Row("main", "Jumps to rt0_go: after the C library's start where that was linked in; straight from the entry up to 1.9."),
     Row(
         "runtime.rt0_go",
         "Makes g0 of the kernel's stack, asks who the CPU is, sets up thread-local storage, calls the rest.",

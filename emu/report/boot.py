@@ -11,7 +11,7 @@ from emu.report.summary import Summary
 from emu.report.tree import Tree
 
 LEGEND = (
-    "Functions in the order in which they ran; at the right where each is declared, and its instructions, callees included.",
+    "Functions in the order in which they ran; at the right where each is declared and how many instructions it took.",
     "> asked the kernel    = left in the program's memory    World: the key that decides the kernel's answer",
 )
 

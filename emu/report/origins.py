@@ -73,7 +73,8 @@ class Origins:
         if isinstance(found, list):
             text = f"[{', '.join(words.quoted(str(item)) for item in found)}]"
             return text if len(text) <= MAX_KEY else words.count(len(found), "entry", "entries")
-        return words.quoted(found) if isinstance(found, str) and not found else str(found).strip()[:MAX_KEY]
+        text = str(found).strip()[:MAX_KEY]
+        return words.quoted(text) if isinstance(found, str) and (not text or " " in text) else text
 
     # System calls
 
