@@ -95,7 +95,7 @@ METHOD(request_stop)
     Py_RETURN_NONE;
 }
 
-METHOD(settle) { (void)self, (void)arg; Py_RETURN_NONE; } /* the engine told already */
+METHOD(settle) { ENGINE; e->stop_wanted = false; Py_RETURN_NONE; }
 
 METHOD(blocks)
 {

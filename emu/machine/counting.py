@@ -9,6 +9,9 @@ of them was at hand:
 - A repeated string instruction counts once for each iteration, once if there is none, as a native single step does
   (ptrace on Linux).  Each iteration is a block's start.
 
+The *current* block is the one that runs.  In a UC_HOOK_BLOCK hook it is still the one before, so that the hook's block
+is not counted yet; a limit stops after that hook.  Hooks on its first instruction come after the block has begun.
+
 Unicorn 2.1.4 re-enters such an instruction once more to find its count zero; that entry is not counted, and no limit
 stops there.  Both read from the engine's sources (qemu/target/i386/translate.c) and measured.
 """
@@ -56,7 +59,7 @@ class Counter(Protocol):
         ...
 
     def request_stop(self) -> None:
-        """Within a hook: stop the engine at the next block's start."""
+        """Within a hook: stop the engine at the next block's start; forgotten when the run ends otherwise."""
         ...
 
     def settle(self) -> None:
@@ -81,9 +84,14 @@ class Counter(Protocol):
 
 _CODE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _INTERRUPT_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
+_INSTRUCTION_HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _INVALID_HOOK = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_void_p)
 _EDGE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _NOWHERE = -1
+
+
+class _EngineBlock(ctypes.Structure):  # uc_tb, unicorn.h
+    _fields_ = (("pc", ctypes.c_uint64), ("icount", ctypes.c_uint16), ("size", ctypes.c_uint16))
 
 
 class _Block:
@@ -104,7 +112,8 @@ class _Block:
 class PlainCounter:
     """A :class:`Counter` of Unicorn's own hooks: a Python call for each block, some 0.5 us.
 
-    It hooks interrupts too, which Unicorn takes for handled from then on: whoever runs the engine must have a handler.
+    To be made before any other hook is added, so that it runs first.  It hooks interrupts too, which Unicorn takes for
+    handled from then on: whoever runs the engine must have a handler.
 
     Not hooks at each instruction: a fault in a hooked instruction restores wrong flags if the one before it changed
     them (measured; the engine restores how flags are computed, but the hook has computed them).
@@ -125,19 +134,24 @@ class PlainCounter:
         self._cuts: set[int] = set()  # where blocks are cut within the engine's own, each with a hook
         self.reset()
         self._on_cut_hook = _CODE_HOOK(self._on_cut)
+        within = _INSTRUCTION_HOOK(self._on_hooked_instruction)
         self._hooks = [  # kept alive; the engine has only their addresses
+            *(
+                self._hook(unicorn.UC_HOOK_INSN, within, 1, 0, getattr(x86_const, f"UC_X86_INS_{name}"))
+                for name in ("SYSCALL", "CPUID", "RDTSC", "RDTSCP")
+            ),
             self._hook(unicorn.UC_HOOK_BLOCK, _CODE_HOOK(self._on_block)),
-            self._hook(unicorn.UC_HOOK_INTR, _INTERRUPT_HOOK(lambda *_: self.settle())),
+            self._hook(unicorn.UC_HOOK_INTR, _INTERRUPT_HOOK(lambda *_: self._leave(self._register(self._rip)))),
             self._hook(unicorn.UC_HOOK_INSN_INVALID, _INVALID_HOOK(self._on_invalid)),
             self._hook(unicorn.UC_HOOK_EDGE_GENERATED, _EDGE_HOOK(self._on_translation)),
         ]
         uc.ctl_flush_tb()
 
-    def _hook(self, kind: int, callback: Any, begin: int = 1, end: int = 0) -> Any:
+    def _hook(self, kind: int, callback: Any, begin: int = 1, end: int = 0, *extra: int) -> Any:
         added = ctypes.c_size_t()
         pointer = ctypes.cast(callback, ctypes.c_void_p)
         bounds = ctypes.c_uint64(begin), ctypes.c_uint64(end)
-        status = self._uc.uc_hook_add(self._handle, ctypes.byref(added), kind, pointer, None, *bounds)
+        status = self._uc.uc_hook_add(self._handle, ctypes.byref(added), kind, pointer, None, *bounds, *extra)
         if status:
             raise RuntimeError(f"uc_hook_add: error {status}")
         return callback
@@ -158,6 +172,8 @@ class PlainCounter:
         self._last = last  # start of the current block's last instruction
         self._open_end = _NOWHERE  # end of a current block that the engine did not end of itself
         self._ahead: list[_Block] = []  # blocks still to come within the engine's own
+        self._begun: list[_Block] = []  # the engine's block whose other block hooks may be running: not charged yet
+        self._is_open = self._joins = False  # of that one: cut for want of space; goes on with the current block
 
     def _register(self, number: int) -> int:
         value = ctypes.c_uint64()
@@ -191,9 +207,16 @@ class PlainCounter:
         return shape
 
     def _on_translation(self, _: int, block: int, __: int, ___: int) -> None:
-        self._shapes.pop(ctypes.c_uint64.from_address(block).value, None)  # the code may be another
+        new = _EngineBlock.from_address(block)
+        self._shapes.pop(new.pc, None)  # the code may be another
+        # After a store into the block that runs the engine redoes that one instruction in a block of its own, with
+        # no sign to its hooks but this one; else only a transfer of control is alone in a block.
+        if new.icount == 1 and new.size and self._learn(new.pc, new.size)[3]:
+            self._leave(new.pc)
 
     def _on_block(self, _: int, pc: int, size: int, __: int) -> None:
+        if self._begun:
+            self._charge()
         shape = self._shapes.get(pc)
         if shape is None or shape[0] != size:
             shape = self._learn(pc, size)
@@ -201,28 +224,44 @@ class PlainCounter:
         if repeated and pc == self._last and not self._register(self._rcx) & repeated:
             self._idle(pc, last=pc)
             return
-        if pc == self._open_end:
+        joins = pc == self._open_end
+        if joins:
             blocks = self._joined(blocks)
-            if self._cut_ahead(pc, blocks):
-                return
-            self._block.times -= 1
-            self._charged -= self._block.n
         elif self._charged >= self._due:
             self._stop(pc)
             return
-        elif len(blocks) > 1 and self._cut_ahead(pc, blocks):
+        if len(blocks) > 1 and self._cut_ahead(pc, blocks):
             return
-        self._enter(blocks, is_open)
-
-    def _enter(self, blocks: list[_Block], is_open: bool) -> None:
-        # *blocks* are what is left of the engine's own; *is_open*: it ended that one for want of space.
-        block, *self._ahead = blocks
+        self._begun = blocks
         self._is_open = is_open
+        self._joins = joins
+
+    def _charge(self) -> None:
+        blocks, self._begun = self._begun, []
+        if self._joins:
+            self._block.times -= 1
+            self._charged -= self._block.n
+        self._enter(blocks)
+
+    def _enter(self, blocks: list[_Block]) -> None:
+        # *blocks* are what is left of the engine's own.
+        block, *self._ahead = blocks
         block.times += 1
         self._charged += block.n
         self._block = block
         self._last = block.starts[-1]
-        self._open_end = block.next if is_open and not self._ahead and block.n < MAX_BLOCK else _NOWHERE
+        is_open = self._is_open and not self._ahead and block.n < MAX_BLOCK
+        self._open_end = block.next if is_open else _NOWHERE
+
+    def _on_hooked_instruction(self, _: int, __: int) -> int:
+        if self._begun:
+            self._charge()
+        return 0
+
+    def _look(self) -> None:
+        # Past its first instruction a block has begun for certain.
+        if self._begun and self._register(self._rip) != self._begun[0].pc:
+            self._charge()
 
     def _joined(self, blocks: list[_Block]) -> list[_Block]:
         # The current block and the engine's next one, cut anew.
@@ -240,12 +279,14 @@ class PlainCounter:
         return bool(new)
 
     def _on_cut(self, _: int, pc: int, __: int, ___: int) -> None:
+        if self._begun:
+            self._charge()
         if not self._ahead or self._ahead[0].pc != pc:
             return
         if self._charged >= self._due:
             self._stop(pc)
         else:
-            self._enter(self._ahead, self._is_open)
+            self._enter(self._ahead)
 
     def _stop(self, pc: int) -> None:
         self._due = self._limit
@@ -253,28 +294,38 @@ class PlainCounter:
         self._uc.uc_emu_stop(self._handle)
 
     def _on_invalid(self, _: int, __: int) -> bool:
-        self.settle()
+        self._leave(self._register(self._rip))
         return False
 
     def settle(self) -> None:
-        """Take note that ``uc_emu_start`` returned: if RIP is in the current block, that was left there."""
+        """Take note that ``uc_emu_start`` returned."""
+        self._due = self._limit
+        self._leave(self._register(self._rip))
+
+    def _leave(self, pc: int) -> None:
+        # No block runs now, and *pc* is next.  If it is in the current block, that was left there.
+        if self._begun:
+            self._charge()
         block = self._block
-        rip = self._register(self._rip)
-        if rip not in block.starts:
+        if pc not in block.starts:
             return
-        i = block.starts.index(rip)
+        i = block.starts.index(pc)
         block.times -= 1
         self._charged -= block.n - i
         if i:
             self._known(block.pc, block.lengths[:i]).times += 1
-        self._idle(rip)
+        self._idle(pc)
 
     def instructions(self) -> int:
         """Return how many retired before the current block."""
+        self._look()
         return self._charged - self._block.n
 
     def instructions_at(self, pc: int) -> int:
         """Return how many retired before the instruction at *pc* of the current block."""
+        self._look()
+        if self._begun and pc == self._begun[0].pc:
+            return self._charged
         if not self._block.n:
             return self._charged
         if pc == self._block.next:
@@ -285,10 +336,12 @@ class PlainCounter:
 
     def block_pc(self) -> int:
         """Return where the current block starts, or where it was left."""
+        self._look()
         return self._block.pc
 
     def block_size(self) -> int:
         """Return the instructions of the block that runs or ran last, 0 when it was left before its end."""
+        self._look()
         return self._block.n
 
     def set_limit(self, limit: int | None) -> None:
