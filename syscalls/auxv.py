@@ -6,8 +6,8 @@ Order and set: create_elf_tables (fs/binfmt_elf.c) and ARCH_DLINFO (arch/x86/inc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from syscalls import abi, cpuid, release
 from syscalls.world import World, WorldError
@@ -30,8 +30,7 @@ NUMBERS: dict[str, int] = {name: value for value, name in abi.names("AT_").items
 NAMES: dict[int, str] = {value: name for name, value in NUMBERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFacts:
+class LoadFacts(NamedTuple):
     """What the loader knows.  Run-time addresses."""
 
     phdr: int  # the program headers

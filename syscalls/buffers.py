@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from syscalls import abi
 from syscalls.events import DETAIL_LIMIT
 from syscalls.guest import GuestFault, GuestMemory
 from syscalls.kinds import Kind
 
 
-def spans(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...]) -> list[tuple[int, int]]:
+class Readable(Protocol):
+    """Memory that can be read: the guest's, or a native process's that is being watched."""
+
+    def read(self, addr: int, size: int) -> bytes:
+        """Return *size* bytes at *addr*; raise GuestFault."""
+        ...
+
+
+def spans(mem: Readable, kind: Kind, index: int, args: tuple[int, ...]) -> list[tuple[int, int]]:
     """Return (address, size) of each stretch of guest memory that argument *index* points at.
 
     Raises GuestFault when an I/O vector itself cannot be read.
@@ -23,7 +33,7 @@ def spans(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...]) -> li
     return list(abi.IOVEC.iter_unpack(mem.read(addr, count * abi.IOVEC.size)))
 
 
-def capture(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...], result: int | None) -> dict[int, bytes]:
+def capture(mem: Readable, kind: Kind, index: int, args: tuple[int, ...], result: int | None) -> dict[int, bytes]:
     """Return {index: bytes} of what the buffer holds, up to DETAIL_LIMIT; nothing when it cannot be read.
 
     *result* is what the call returned, or None before it ran.

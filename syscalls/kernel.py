@@ -8,7 +8,6 @@ machine hands it guest memory and a counter of instructions, and reads the resul
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syscalls import abi, release, rlimits
@@ -82,7 +81,7 @@ class Kernel:
         self._rows: list[Compiled | None] = [None] * (max(COMPILED) + 1)
         for nr, row in COMPILED.items():
             too_new = row.row.since > self.release
-            self._rows[nr] = Compiled(replace(row.row, handler=fails(ENOSYS))) if too_new else row
+            self._rows[nr] = Compiled(row.row._replace(handler=fails(ENOSYS))) if too_new else row
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
 

@@ -6,13 +6,12 @@ fuzzer and the documentation read nothing else about a call's arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 IN, OUT, INOUT, VALUE = "in", "out", "inout", ""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One argument.
 
     *bits* and *signed* say how the kernel narrows the 64-bit register (a C ``int`` drops the upper half).  A pointer
@@ -82,7 +81,7 @@ def out_struct(name: str, size: int) -> Kind:
 
 def inout_struct(name: str, size: int) -> Kind:
     """A pointer to a structure of *size* bytes that the kernel reads and may write."""
-    return replace(in_struct(name, size), direction=INOUT)
+    return in_struct(name, size)._replace(direction=INOUT)
 
 
 def in_vector(count_arg: int) -> Kind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 UNAME_FIELD = 65
 COMM_SIZE = 16
 ANON_NAME_SIZE = 80  # ANON_VMA_NAME_MAX_LEN, the terminating null included
-ANON_NAME_CHARACTERS = frozenset(
-    (string.ascii_letters + string.digits + string.punctuation + " ").encode()
-) - frozenset(b"\\`$[]")
+ANON_NAME_CHARACTERS = frozenset(range(0x20, 0x7F)) - frozenset(b"\\`$[]")
 """What a mapping's name may hold: prctl(2), PR_SET_VMA."""
 
 

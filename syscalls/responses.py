@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from syscalls.errno import NUMBERS
 from syscalls.world import Response, WorldError
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(NamedTuple):
     """Which of the matching calls, counted from 1, a rule applies to: every *step*-th from *first* to *last*."""
 
     first: int
     last: int | None
     step: int = 1
 
-    def __contains__(self, count: int) -> bool:
+    def hits(self, count: int) -> bool:
+        """Say whether it applies to the *count*-th matching call."""
         inside = count >= self.first and (self.last is None or count <= self.last)
         return inside and (count - self.first) % self.step == 0
 
@@ -41,16 +41,14 @@ def parse_when(text: str) -> When:
     raise WorldError("response", f"when is {text!r}", "N, N..M, N+, N+S or N..M+S, counted upwards from 1")
 
 
-@dataclass(slots=True)
 class Rule:
     """One compiled response; *count* is how many calls have matched it so far."""
 
-    when: When
-    path: bytes | None
-    errno: int
-    result: int | None
-    data: bytes | None
-    count: int = 0
+    __slots__ = ("count", "data", "errno", "path", "result", "when")
+
+    def __init__(self, when: When, path: bytes | None, errno: int, result: int | None, data: bytes | None) -> None:
+        self.when, self.path, self.errno, self.result, self.data = when, path, errno, result, data
+        self.count = 0
 
 
 class Responses:
@@ -83,7 +81,7 @@ class Responses:
             if rule.path is not None and rule.path != path():
                 continue
             rule.count += 1
-            if chosen is None and rule.count in rule.when:
+            if chosen is None and rule.when.hits(rule.count):
                 chosen = rule
         return chosen
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from syscalls.errno import NAMES, SyscallError
 from syscalls.kinds import IN, INOUT, OUT, Kind
@@ -25,8 +24,7 @@ Arguments arrive narrowed as their kinds say; a path arrives as bytes.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Syscall:
+class Syscall(NamedTuple):
     """One call.  *since* is the first kernel release that has it: in an older World it fails with ENOSYS."""
 
     nr: int

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from syscalls.guest import PAGE
 from syscalls.time import multiplier
@@ -43,8 +43,7 @@ STT_OBJECT, STT_FUNC, STB_GLOBAL, STB_WEAK, SHN_ABS = 1, 2, 1, 2, 0xFFF1
 VER_FLG_BASE, VER_NDX_VERSION = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Vdso:
+class Vdso(NamedTuple):
     """The image, and the data page to map just below it."""
 
     image: bytes

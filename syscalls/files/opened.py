@@ -5,8 +5,7 @@ open(2) calls this an open file description.  The bytes of a regular file are a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
@@ -21,8 +20,7 @@ PROC, SYSFS, DISK = "proc", "sysfs", "disk"
 PIPE_DEVICE = (0, 14)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What stat says of a file."""
 
     place: str  # its path in the guest's tree, without symbolic links

@@ -35,7 +35,7 @@ def test_same_entries_as_this_machine() -> None:
         pytest.skip("only an x86-64 Linux has a vector to compare with")
     native = [tag for tag, _ in struct.iter_unpack("<QQ", Path("/proc/self/auxv").read_bytes())]
     world = replace(World(), uname=Uname(release=platform.release()))
-    facts = FACTS if abi.AT_SYSINFO_EHDR in native else replace(FACTS, vdso=0)
+    facts = FACTS if abi.AT_SYSINFO_EHDR in native else FACTS._replace(vdso=0)
 
     assert [tag for tag, _ in auxv.build(world, facts)] == native
 
@@ -92,7 +92,7 @@ def test_impossible_changes_are_refused(name: str) -> None:
 
 def test_no_vdso_no_entry() -> None:
     """A World without a vDSO gives no AT_SYSINFO_EHDR."""
-    assert abi.AT_SYSINFO_EHDR not in dict(auxv.build(World(), replace(FACTS, vdso=0)))
+    assert abi.AT_SYSINFO_EHDR not in dict(auxv.build(World(), FACTS._replace(vdso=0)))
 
 
 def test_packed_as_on_the_stack() -> None:
