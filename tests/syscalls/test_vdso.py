@@ -12,10 +12,9 @@ from typing import Any
 
 import capstone
 import pytest
-import unicorn
 from elftools.elf.elffile import ELFFile
-from unicorn import x86_const
 
+from emu.machine import accel
 from syscalls import vdso
 from syscalls.guest import PAGE
 from syscalls.time import NS, Clock
@@ -23,6 +22,11 @@ from syscalls.vdsocode import FUNCTIONS, GETCPU_PLAIN, VVAR_FIELDS
 from syscalls.world import Clock as WorldClock
 from syscalls.world import Cpuid, World
 from tests.syscalls.bytememory import BUFFER, guest
+
+accel.load()
+
+import unicorn  # noqa: E402 - only after the accelerator, which other tests of the same run need
+from unicorn import x86_const  # noqa: E402
 
 BASE = 0x7FFF_F7FF_D000
 RETURN, STACK, OUT = 0x1000, 0x20000, 0x30000
