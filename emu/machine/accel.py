@@ -1,9 +1,22 @@
 """Choose how instructions are counted, and the same few host-memory loops in C or in Python.
 
-The native module stands in for functions of libunicorn (``_accel.c`` says which and why), so it must be loaded before
+The native module stands in for functions of libunicorn (``_accel.h`` says which and why), so it must be loaded before
 ``unicorn`` is imported: whoever imports ``unicorn`` calls :func:`load` first.  It proves itself on a throwaway engine
 (1.3 ms, measured); where it is missing, switched off by ``RT0_ACCEL=0``, or wrong about the library at hand, counts
 come from Unicorn's own hooks and are the same, slower.
+
+Measured on a busy 2-core machine, CPU seconds, best of 10 or more (100 million rounds of a loop, 10 million calls):
+
+| program | Unicorn, uncounted | only block counts and a budget, in C | this, in C |
+|---|---|---|---|
+| loop of 2 instructions | 0.395 | 0.254 | 0.258 |
+| loop with a store | 0.562 | 0.279 | 0.288 |
+| loop with a call | 0.129 | 0.074 | 0.072 |
+
+(It is faster than Unicorn because Unicorn asks for stops after each load and store too.)  An iteration of a REP
+instruction costs 6 ns, against 4 ns uncounted.  Through Python's hooks a block costs 0.8 us and a new one some 20 us:
+Go 1.27's hello, to runtime.mstart, 0.12 s in place of 0.035 s.  ``instructions()`` takes 33 ns, reading seven registers
+0.19 us, D of 65,536 page-table entries 37 us, comparing an equal MiB 24 us, copying 86 pages 7 us.
 
 Host addresses and sizes are the caller's word: nothing here checks them.
 """
