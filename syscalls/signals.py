@@ -133,11 +133,9 @@ def deliver(k: Kernel, t: Task) -> None:
 
 def kill(k: Kernel, t: Task, pid: int, signum: int) -> int:
     """Send *signum* to the process, the only one there is; kill(2).  0 and its own group reach it too."""
-    check_signal(signum)
-    if pid == -1:
-        raise SyscallError(ESRCH)  # every process but the caller and init: nobody
-    if pid not in (0, t.pid, -t.pid):
+    if pid not in (0, t.pid, -t.pid):  # -1 is every process but the caller and init: nobody
         raise SyscallError(ESRCH)
+    check_signal(signum)
     if signum:
         send(k, t, signum)
     return 0
@@ -147,10 +145,10 @@ def tgkill(k: Kernel, t: Task, tgid: int, tid: int, signum: int) -> int:
     """Send *signum* to thread *tid* of process *tgid*; tgkill(2)."""
     if tgid <= 0 or tid <= 0:
         raise SyscallError(EINVAL)
-    check_signal(signum)
     target = k.tasks.get(tid)
     if target is None or tgid != target.pid:
         raise SyscallError(ESRCH)
+    check_signal(signum)
     if signum:
         send(k, target, signum)
     return 0

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EINVAL, SyscallError
+from syscalls.errno import EINVAL, EOPNOTSUPP, SyscallError
+from syscalls.outcome import Hang
 from syscalls.world import World
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ JIFFY_NS = 4_000_000  # CONFIG_HZ=250: the resolution of the coarse clocks
 
 REALTIME_IDS = (abi.CLOCK_REALTIME, abi.CLOCK_REALTIME_ALARM, abi.CLOCK_TAI)
 MONOTONIC_IDS = (abi.CLOCK_MONOTONIC, abi.CLOCK_MONOTONIC_RAW, abi.CLOCK_BOOTTIME, abi.CLOCK_BOOTTIME_ALARM)
+# What clock_nanosleep takes; the alarm clocks need a hardware clock, which there is not (native, and kernel/time).
+SLEEPABLE = (
+    abi.CLOCK_REALTIME, abi.CLOCK_MONOTONIC, abi.CLOCK_PROCESS_CPUTIME_ID, abi.CLOCK_BOOTTIME, abi.CLOCK_TAI,
+)  # fmt: skip
 CPU_IDS = (abi.CLOCK_PROCESS_CPUTIME_ID, abi.CLOCK_THREAD_CPUTIME_ID)
 
 
@@ -145,8 +150,11 @@ def nanosleep(k: Kernel, t: Task, request: int, remaining: int) -> int:
 def clock_nanosleep(k: Kernel, t: Task, clock_id: int, flags: int, request: int, remaining: int) -> int:
     """Sleep for, or with TIMER_ABSTIME until, the time at *request*; clock_nanosleep(2)."""
     now = k.clock.read(clock_id)
-    if clock_id == abi.CLOCK_THREAD_CPUTIME_ID:
-        raise SyscallError(EINVAL)
+    if clock_id not in SLEEPABLE:
+        raise SyscallError(EOPNOTSUPP)
     wanted = read_timespec(k, request)
+    if clock_id == abi.CLOCK_PROCESS_CPUTIME_ID:
+        k.exit = Hang("a sleep until processor time passes, with no other task to use any")
+        return 0
     k.clock.sleep(wanted - now if flags & abi.TIMER_ABSTIME else wanted)
     return 0

@@ -107,6 +107,8 @@ def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int) -
     """Open *path* and return its descriptor; openat(2)."""
     if flags & O_TMPFILE == O_TMPFILE and flags & O_ACCMODE == O_RDONLY:
         raise SyscallError(EINVAL)
+    if flags & (O_CREAT | O_DIRECTORY) == O_CREAT | O_DIRECTORY and not flags & O_PATH and k.release >= (6, 4):
+        raise SyscallError(EINVAL)  # open(2), HISTORY; older kernels ignored O_DIRECTORY where a file was created
     if flags & O_PATH:
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | abi.O_CLOEXEC
     if not path:

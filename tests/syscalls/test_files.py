@@ -27,7 +27,7 @@ from syscalls.errno import (
     ESPIPE,
 )  # fmt: skip
 from syscalls.guest import PAGE
-from syscalls.world import File, Process, Thp, World
+from syscalls.world import File, Process, Thp, Uname, World
 from tests.syscalls.bytememory import BUFFER, Guest, guest
 
 READ, OPEN, LSEEK, PREAD, DUP, DUP2, FCNTL, GETDENTS, OPENAT = 0, 2, 8, 17, 32, 33, 72, 217, 257
@@ -82,6 +82,14 @@ def test_opening_fails_as_on_linux(path: str, flags: int, errno: int) -> None:
 
     assert opens(g, path, flags) == -errno
     assert g.kernel.files.fds() == [0, 1, 2]
+
+
+def test_creating_a_directory_with_open() -> None:
+    """O_CREAT with O_DIRECTORY is EINVAL from 6.4 on (native on 6.18)."""
+    new = guest(replace(World(), uname=Uname(release="6.4.0")))
+
+    assert opens(new, "/tmp/x", CREAT | abi.O_DIRECTORY) == -EINVAL
+    assert opens(guest(), "/tmp/x", CREAT | abi.O_DIRECTORY) == -EROFS
 
 
 def test_files_of_the_world_are_read_in_pieces() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from syscalls import abi
 from syscalls.cpuset import CpuSet
-from syscalls.errno import EAGAIN, EBUSY, EINVAL, ENODEV, ENOMEM, ENOSYS, EPERM, ESRCH, ETIMEDOUT
+from syscalls.errno import EAGAIN, EBUSY, EINVAL, ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, ETIMEDOUT
 from syscalls.outcome import Hang, Killed
 from syscalls.random import at_random
 from syscalls.signals import UNBLOCKABLE
@@ -110,6 +110,7 @@ def test_signals_to_others_find_nobody() -> None:
     assert [g.call(KILL, pid, 0) for pid in (0, 1000, -1000, 1, -1, -5)] == [0, 0, 0, -ESRCH, -ESRCH, -ESRCH]
     assert g.call(TGKILL, 1000, 1001, 0) == g.call(TGKILL, 999, 1000, 0) == -ESRCH
     assert g.call(TGKILL, 1000, -1, 0) == -EINVAL
+    assert g.call(KILL, 999, 65) == -ESRCH  # nobody is found before the signal is looked at (native)
 
 
 def test_alternate_stacks() -> None:
@@ -241,6 +242,20 @@ def test_one_clock_behind_every_time() -> None:
     assert times[6] == 1_003_000_000_000  # coarse: a tick of 4 ms
     assert [g.call(229, each, BUFFER) or struct.unpack("<qq", g.get(16)) for each in (1, 6)] == [(0, 1), (0, 4_000_000)]
     assert g.call(228, 10, BUFFER) == -EINVAL
+
+
+def test_clocks_to_sleep_on() -> None:
+    """Which clocks clock_nanosleep takes, as on Linux 6.18; processor time never passes for a lone sleeper."""
+    errors = {3: EOPNOTSUPP, 4: EOPNOTSUPP, 5: EOPNOTSUPP, 6: EOPNOTSUPP, 8: EOPNOTSUPP, 9: EOPNOTSUPP, 10: EINVAL,
+              12: EINVAL, -1: EINVAL}  # fmt: skip
+    g = guest()
+    short = g.put(struct.pack("<qq", 0, 1), 3000)
+
+    assert [g.call(230, clock_id, 0, short, 0) for clock_id in (0, 1, 7, 11)] == [0, 0, 0, 0]
+    assert {clock_id: -g.call(230, clock_id, 0, short, 0) for clock_id in errors} == errors
+    assert g.kernel.exit is None
+    g.call(230, abi.CLOCK_PROCESS_CPUTIME_ID, 0, short, 0)
+    assert isinstance(g.kernel.exit, Hang)
 
 
 def test_entropy_is_one_reproducible_stream() -> None:
