@@ -289,7 +289,7 @@ static Record *finished_record(const Block *block)
     if (now.traps && n)
         size -= lengths[--n];
     Record like = {.pc = block->pc, .lengths = lengths, .size = size, .icount = (uint8_t)n,
-                   .rep = repeats(now.bytes, now.n_bytes, &ecx)};
+                   .rep = !now.traps && repeats(now.bytes, now.n_bytes, &ecx)};
     like.rep += like.rep && ecx;
     return find_record(now.engine, &like);
 }
