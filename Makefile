@@ -16,7 +16,7 @@ boot: $(INSTALLED) ## boot the bundled hello to runtime.mstart and show what eac
 	@$(BIN)/rt0 boot
 
 test: $(INSTALLED) ## run the whole default test suite
-	@.ci/packages gdb strace qemu-x86_64 npm
+	@.ci/packages gdb strace qemu-x86_64 npm jq
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, direction of imports
@@ -28,8 +28,11 @@ check: $(INSTALLED) ## lint, format, types, direction of imports
 golden: $(INSTALLED) ## rewrite golden records and generated pages, showing what changes
 	$(BIN)/python -m pytest -q --update-golden $(ARGS)
 
-docs: $(INSTALLED) ## rewrite the generated pages of docs/
+docs: $(INSTALLED) ## rewrite the generated pages of docs/ and the screens in README.md
+	@.ci/packages npm jq
 	$(BIN)/python -m syscalls.docs > docs/syscalls.md.new && mv docs/syscalls.md.new docs/syscalls.md
+	$(BIN)/python -m syscalls.worldfile.docs > docs/world.md.new && mv docs/world.md.new docs/world.md
+	$(BIN)/python -m docs.generate
 
 fixtures: $(INSTALLED) ## rebuild the committed binaries from source and compare them with the manifest; fetch the large ones
 	@.ci/packages cc npm

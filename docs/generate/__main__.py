@@ -6,4 +6,4 @@ from docs.generate.pages import write
 
 if __name__ == "__main__":
     for name in write():
-        sys.stdout.write(f"docs/{name} is new\n")
+        sys.stdout.write(f"{name} is new\n")

@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 
 from docs.generate import boxes, drawings, project, verbs
+from docs.generate.console import refreshed, shell
 from docs.generate.subjects import PROGRAMS, subject
 from docs.generate.template import Subjects, Verbs, render
 
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent
+README = DOCS.parent / "README.md"
 TEMPLATES = ("walk", "record", "fixtures")
 VERBS = Verbs(
     one={
@@ -49,13 +51,15 @@ def page(name: str) -> str:
     return render(template(name), subjects, VERBS)
 
 
+def readme() -> str:
+    """README.md with every screen that it shows taken afresh."""
+    return refreshed(README.read_text(), shell)
+
+
 def write() -> list[str]:
     """Rewrite every page and return the names of those that changed."""
-    changed = []
-    for name in TEMPLATES:
-        path = DOCS / f"{name}.md"
-        text = page(name)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            changed.append(path.name)
-    return changed
+    made = {DOCS / f"{name}.md": page(name) for name in TEMPLATES} | {README: readme()}
+    changed = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
+    for path in changed:
+        path.write_text(made[path])
+    return [path.name for path in changed]
