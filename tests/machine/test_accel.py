@@ -16,7 +16,12 @@ from typing import Any
 import pytest
 
 from emu.machine import accel
-from tests.machine.bare import CODE, DATA, HOLE, PAGE, Bare, unicorn, x86
+from tests.machine.bare import CODE, DATA, HOLE, PAGE, Bare
+
+accel.load()
+
+import unicorn  # noqa: E402 - only after the accelerator
+from unicorn import x86_const as x86  # noqa: E402
 
 BOTH = pytest.mark.parametrize("plain", [False, True], ids=["native", "plain"])
 ROOT = Path(__file__).parents[2]
