@@ -44,7 +44,7 @@ class _State:
 def load() -> bool:
     """Load the native module if that is still possible; tell whether it is in use.
 
-    Imports ``unicorn``.  Only the first call does anything.
+    Loads libunicorn.  Only the first call does anything.
     """
     if _State.reason is None:
         _State.reason = _load()
@@ -71,9 +71,9 @@ def _load() -> str:
         return f"not built: {error}"
     finally:
         sys.setdlopenflags(flags)
-    from unicorn.unicorn_py3.unicorn import uclib
+    from emu.machine import libunicorn
 
-    wrong = _accel.attach(uclib._handle)
+    wrong = _accel.attach(libunicorn.library()._handle)
     if not wrong:
         _State.native = _accel
     return wrong
@@ -85,9 +85,10 @@ def native() -> ModuleType | None:
 
 
 def counter(uc: Any) -> Counter:
-    """Return a new counter, the fastest at hand, for *uc*: a ``unicorn.Uc`` for 64-bit x86 that is not running.
+    """Return a new counter, the fastest at hand, for an engine for 64-bit x86 that is not running.
 
-    It lives as long as *uc*.  A second one for the same engine takes over from the first.
+    *uc* is a ``unicorn.Uc`` or an :class:`emu.machine.libunicorn.Core`; the counter lives as long.  A second one for
+    the same engine takes over from the first.
     """
     counting: Counter = _State.native.Counter(uc._uch.value) if _State.native else PlainCounter(uc)
     uc.rt0_counter = counting  # translated code holds its address

@@ -8,36 +8,24 @@ must not unwind through the engine's C frames: it is kept, the engine is stopped
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from emu.machine import accel
+from emu.machine import accel, libunicorn
+from emu.machine.libunicorn import HOOK_BLOCK, HOOK_INSN, HOOK_INTR, INS, REG, Core, check
 from emu.machine.ram import Ram
-
-accel.load()  # before the engine's library: see there
-
-import unicorn  # noqa: E402
-from unicorn import x86_const  # noqa: E402
-from unicorn.unicorn_py3.unicorn import uclib  # noqa: E402
 
 # Control registers and model-specific registers (Intel SDM vol. 3, 2.5 and 2.2.1).
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
 CR4 = 0x620  # PAE OSFXSR OSXMMEXCPT
-CPUID, RDTSC, RDTSCP = x86_const.UC_X86_INS_CPUID, x86_const.UC_X86_INS_RDTSC, x86_const.UC_X86_INS_RDTSCP
+CPUID, RDTSC, RDTSCP = INS["cpuid"], INS["rdtsc"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
-
-TLB_FLUSH_CONTROL = 11 | 1 << 30  # UC_CTL_TLB_FLUSH, written: 2.1.4's binding has no name for it
 
 SYSCALL_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 INSTRUCTION_HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 INTERRUPT_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
 CODE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
-
-
-def register_id(name: str) -> int:
-    """Unicorn's number of the x86 register *name* (``rax``, ``fs_base``, ...)."""
-    number: int = getattr(x86_const, f"UC_X86_REG_{name.upper()}")
-    return number
 
 
 class Registers:
@@ -47,14 +35,15 @@ class Registers:
         count = len(names)
         self._handle = handle
         self._count = ctypes.c_int(count)
-        self._ids = (ctypes.c_int * count)(*(register_id(name) for name in names))
+        self._ids = (ctypes.c_int * count)(*(REG[name] for name in names))
         self._values = (ctypes.c_uint64 * count)()
         size = ctypes.sizeof(ctypes.c_uint64)
         base = ctypes.addressof(self._values)
         self._pointers = (ctypes.c_void_p * count)(*(base + i * size for i in range(count)))
         self._view = memoryview(self._values).cast("B").cast("Q")
-        self._read = uclib.uc_reg_read_batch
-        self._write = uclib.uc_reg_write_batch
+        library = libunicorn.library()
+        self._read = library.uc_reg_read_batch
+        self._write = library.uc_reg_write_batch
 
     def read(self) -> list[int]:
         """The registers' values, unsigned, in the order of the names."""
@@ -71,22 +60,26 @@ class Engine:
     """One Unicorn CPU over *ram* with the page tables at physical address *root*."""
 
     def __init__(self, ram: Ram, root: int) -> None:
-        self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+        accel.load()  # before the library: see there
+        self.uc = Core()
         self.handle = self.uc._uch
-        self.uc.mem_map_ptr(0, ram.size, unicorn.UC_PROT_ALL, ram.host_addr)
-        self.uc.reg_write(x86_const.UC_X86_REG_CR3, root)
-        self.uc.reg_write(x86_const.UC_X86_REG_CR4, CR4)
-        self.uc.reg_write(x86_const.UC_X86_REG_MSR, (EFER, EFER_VALUE))
-        self.uc.reg_write(x86_const.UC_X86_REG_CR0, CR0)
+        self._library = libunicorn.library()
+        check(self._library.uc_mem_map_ptr(self.handle, 0, ram.size, libunicorn.PROT_ALL, ram.host_addr), "guest RAM")
+        self.write("cr3", root)
+        self.write("cr4", CR4)
+        self._write_raw("msr", struct.pack("<I4xQ", EFER, EFER_VALUE))
+        self.write("cr0", CR0)
         self.error: BaseException | None = None
         self.counter = accel.counter(self.uc)
         self._callbacks: list[Any] = []
-        self._context = self.uc.context_save()
-        address = ctypes.cast(self._context.context, ctypes.c_void_p).value
-        assert address is not None
-        self._context_addr = address
-        self._pristine = ctypes.string_at(address, self._context.size)
+        self._context = ctypes.c_void_p()
+        check(self._library.uc_context_alloc(self.handle, ctypes.byref(self._context)), "context")
+        self._pristine = self._save_context()
         self._vector_at = 0
+
+    def __del__(self) -> None:
+        if getattr(self, "_context", None):
+            self._library.uc_context_free(self._context)
 
     def registers(self, *names: str) -> Registers:
         """A raw accessor for *names*."""
@@ -94,20 +87,24 @@ class Engine:
 
     def read(self, name: str) -> int:
         """One register's value."""
-        value: int = self.uc.reg_read(register_id(name))
-        return value
+        value = ctypes.c_uint64()
+        check(self._library.uc_reg_read(self.handle, REG[name], ctypes.byref(value)), name)
+        return value.value
 
     def write(self, name: str, value: int) -> None:
         """Store one register."""
-        self.uc.reg_write(register_id(name), value)
+        self._write_raw(name, value.to_bytes(8, "little"))
+
+    def _write_raw(self, name: str, value: bytes) -> None:
+        check(self._library.uc_reg_write(self.handle, REG[name], ctypes.create_string_buffer(value)), name)
 
     def set_descriptors(self, addr: int, size: int) -> None:
         """Tell the CPU where its global descriptor table is."""
-        self.uc.reg_write(x86_const.UC_X86_REG_GDTR, (0, addr, size - 1, 0))
+        self._write_raw("gdtr", struct.pack("<H6xQII", 0, addr, size - 1, 0))  # uc_x86_mmr
 
     def flush_tlb(self) -> None:
         """Forget cached translations; needed after a present page-table entry changed."""
-        uclib.uc_ctl(self.handle, TLB_FLUSH_CONTROL)
+        self._library.uc_ctl(self.handle, ctypes.c_int(libunicorn.TLB_FLUSH))
 
     def forget_code(self, addr: int, size: int = 1) -> None:
         """Drop translated code of the range, so that hooks added since take effect in it."""
@@ -128,7 +125,7 @@ class Engine:
         callback = prototype(guarded)
         self._callbacks.append(callback)
         handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(
+        status = self._library.uc_hook_add(
             self.handle,
             ctypes.byref(handle),
             kind,
@@ -138,21 +135,20 @@ class Engine:
             ctypes.c_uint64(end),
             *(ctypes.c_int(value) for value in extra),
         )
-        if status != unicorn.UC_ERR_OK:
-            raise unicorn.UcError(status)
+        check(status, "uc_hook_add")
         return handle.value
 
     def on_syscall(self, function: Callable[[int, int], None]) -> None:
         """Call *function* at each SYSCALL instruction, RIP still at it."""
-        self._add(unicorn.UC_HOOK_INSN, SYSCALL_HOOK, function, 1, 0, x86_const.UC_X86_INS_SYSCALL)
+        self._add(HOOK_INSN, SYSCALL_HOOK, function, 1, 0, INS["syscall"])
 
     def on_instruction(self, instruction: int, function: Callable[[int, int], int]) -> None:
         """Call *function* in place of CPUID, RDTSC or RDTSCP; it returns 1 when it did the work."""
-        self._add(unicorn.UC_HOOK_INSN, INSTRUCTION_HOOK, function, 1, 0, instruction)
+        self._add(HOOK_INSN, INSTRUCTION_HOOK, function, 1, 0, instruction)
 
     def on_interrupt(self, function: Callable[[int, int, int], None]) -> None:
         """Call *function* with the vector (second argument) of each CPU exception, RIP at the instruction."""
-        self._add(unicorn.UC_HOOK_INTR, INTERRUPT_HOOK, function, 1, 0)
+        self._add(HOOK_INTR, INTERRUPT_HOOK, function, 1, 0)
 
     def on_block(self, addr: int, function: Callable[[int, int, int, int], None]) -> int:
         """Call *function* when control is transferred to *addr*; returns a handle for :meth:`remove`.
@@ -161,18 +157,17 @@ class Engine:
         the same, but the engine looks through all hooks of that kind for each instruction that it translates: 116 of
         them made a boot 10 ms slower (measured), against 2 ms for these.
         """
-        return self._add(unicorn.UC_HOOK_BLOCK, CODE_HOOK, function, addr, addr)
+        return self._add(HOOK_BLOCK, CODE_HOOK, function, addr, addr)
 
     def remove(self, hook: int) -> None:
         """Take a hook away."""
-        uclib.uc_hook_del(self.handle, ctypes.c_size_t(hook))
+        check(self._library.uc_hook_del(self.handle, hook), "uc_hook_del")
 
     # Running
 
     def start(self, begin: int, until: int) -> int:
         """Run from *begin* until a stop or *until* (not executed); returns Unicorn's error number, 0 if none."""
-        address = ctypes.c_uint64
-        status: int = uclib.uc_emu_start(self.handle, address(begin), address(until), address(0), ctypes.c_size_t(0))
+        status: int = self._library.uc_emu_start(self.handle, begin, until, 0, 0)
         self.counter.settle()
         if self.error is not None:
             error, self.error = self.error, None
@@ -181,7 +176,7 @@ class Engine:
 
     def stop(self) -> None:
         """Ask for a stop, from within a hook."""
-        uclib.uc_emu_stop(self.handle)
+        self._library.uc_emu_stop(self.handle)
 
     def settle_exception(self, vector: int) -> None:
         """Within an interrupt hook: let the CPU forget that it is delivering *vector*.
@@ -190,18 +185,21 @@ class Engine:
         6.15, interrupt 8).  The engine keeps the vector in a 32-bit field of its saved context, at a place that is
         found by looking where *vector* replaced -1 (offset 5536 of 5608 in 2.1.4).
         """
-        self.uc.context_update(self._context)
+        now = self._save_context()
         if not self._vector_at:
-            self._vector_at = self._find_vector(vector)
-        ctypes.c_int32.from_address(self._context_addr + self._vector_at).value = -1
-        self.uc.context_restore(self._context)
+            self._vector_at = self._find_vector(vector, now)
+        assert self._context.value is not None
+        ctypes.c_int32.from_address(self._context.value + self._vector_at).value = -1
+        check(self._library.uc_context_restore(self.handle, self._context), "context")
 
-    def _find_vector(self, vector: int) -> int:
+    def _save_context(self) -> bytes:
+        check(self._library.uc_context_save(self.handle, self._context), "context")
+        return ctypes.string_at(self._context, self._library.uc_context_size(self.handle))
+
+    def _find_vector(self, vector: int, now: bytes) -> int:
         # The one aligned 32-bit field that was -1 when the engine was new and is *vector* now.
-        size = self._context.size
-        now = memoryview(ctypes.string_at(self._context_addr, size)).cast("i").tolist()
-        new = memoryview(self._pristine).cast("i").tolist()
-        found = [4 * i for i, pair in enumerate(zip(new, now, strict=True)) if pair == (-1, vector)]
+        pairs = zip(memoryview(self._pristine).cast("i"), memoryview(now).cast("i"), strict=True)
+        found = [4 * i for i, pair in enumerate(pairs) if pair == (-1, vector)]
         if len(found) != 1:
             raise RuntimeError(f"this Unicorn keeps the pending exception in an unknown place: {found}")
         return found[0]

@@ -120,9 +120,9 @@ def engine() -> dict[str, Any]:
     from emu.machine import accel
 
     accelerated = accel.load()
-    import unicorn
+    from emu.machine import libunicorn
 
-    return {"name": f"Unicorn {unicorn.__version__}", "accelerated": accelerated, "reason": accel.reason() or None}
+    return {"name": f"Unicorn {libunicorn.version()}", "accelerated": accelerated, "reason": accel.reason() or None}
 
 
 def newer(image: Image) -> list[str]:
