@@ -28,7 +28,6 @@ FEW_CALLS = 4  # memory calls in a row that are shown one by one
 FEW_WRITES = 3  # values without a declaration that are shown though nobody asked
 MAX_GROUPS = 5
 TAGS = {("runtime.vdsoauxv", "tag"), ("runtime.archauxv", "tag")}
-STARTS = ("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go")
 
 
 @dataclass(slots=True)
@@ -244,7 +243,7 @@ class Tree:
         if value.name in self._told:
             return []
         self._told.add(value.name)
-        return [("faint", f"  {value.doc}")]
+        return [("faint", f"  # {value.doc}")]
 
     def _group(self, value: Value, group: list[Write]) -> Spans:
         prefix = next(source[:-1] for source in value.sources if group[0].name.startswith(source[:-1]))

@@ -84,7 +84,7 @@ def test_a_bare_record_follows_it() -> None:
 def test_a_wrong_record_is_refused(path: tuple[str | int, ...], value: Any) -> None:
     """One wrong value anywhere is found."""
     record = copy.deepcopy(booted().as_dict())
-    place = record
+    place: Any = record
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value

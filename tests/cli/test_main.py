@@ -1,0 +1,131 @@
+"""The command itself: finding commands, exit statuses, one line for everything that goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import emu
+from emu.cli import boot
+from emu.cli.main import COMMANDS, main
+from fixtures.store import ROOT
+
+START = "import sys; from emu.cli.main import main; sys.exit(main())"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The version is that of the distribution."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rt0 {declared}\n"
+    assert emu.__version__ == declared
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"]])
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    """Every command with what it is for."""
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name}" in out and text in out for name, text in COMMANDS.items())
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Options, examples and exit statuses."""
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: rt0 {command} ")
+    assert "examples:" in out
+    assert "exit status" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "a command is missing; there are boot, info"),
+        (["bott"], "no command 'bott'; there are boot, info"),
+        (["--frob"], "no command '--frob'; there are boot, info"),
+    ],
+)
+def test_no_such_command(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
+    """Exit status 2, one line on standard error, nothing on standard output."""
+    assert main(argv) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith(f"rt0: {message}")
+    assert errors.endswith(" (rt0 --help)\n")
+    assert errors.count("\n") == 1
+
+
+def fail_with(error: BaseException) -> object:
+    def run(_: Sequence[str]) -> NoReturn:
+        raise error
+
+    return run
+
+
+def test_a_bug_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status 1 and the exception's name, no traceback."""
+    monkeypatch.delenv("RT0_DEBUG", raising=False)
+    monkeypatch.setattr(boot, "run", fail_with(ZeroDivisionError("a\nb")))
+
+    assert main(["boot"]) == 1
+    assert capsys.readouterr().err == "rt0: bug: ZeroDivisionError: a b (please report it; RT0_DEBUG=1 shows more)\n"
+
+
+def test_a_bug_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RT0_DEBUG=1 lets the exception out."""
+    monkeypatch.setenv("RT0_DEBUG", "1")
+    monkeypatch.setattr(boot, "run", fail_with(ZeroDivisionError("x")))
+
+    with pytest.raises(ZeroDivisionError):
+        main(["boot"])
+
+
+def test_an_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: status 130 and a line."""
+    monkeypatch.setattr(boot, "run", fail_with(KeyboardInterrupt()))
+
+    assert main(["boot"]) == 130
+    assert capsys.readouterr() == ("", "rt0: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["boot"], ["boot", "--json"], ["info", str(boot.BUNDLED)]], ids=lambda x: x[0] + x[-1][:6]
+)
+def test_a_closed_pipe_is_silent(arguments: list[str]) -> None:
+    """As under `| head -1`: no complaint when nobody reads on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate()
+
+    assert errors == b""
+    assert process.returncode == 0
+
+
+def test_a_boot_to_json_loads_nothing_heavy(tmp_path: Path) -> None:
+    """An image that is cached is booted without a single library beside the engine, nor what only the screen needs."""
+    code = (
+        "import sys\n"
+        "from emu.cli.main import main\n"
+        "assert main(['boot', '--quiet', '--json', sys.argv[1]]) == 0\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), *sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    assert main(["boot", "--quiet"]) == 0  # the first boot of an image fills the cache
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+
+    assert loaded & {"lief", "capstone", "drgn", "rich", "elftools", "msgspec", "tomllib", "subprocess"} == set()
+    assert loaded & {"emu.report.tree", "emu.report.summary", "emu.boot.schema", "emu.boot.order"} == set()
+    assert "emu.machine.engine" in loaded

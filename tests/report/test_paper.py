@@ -1,0 +1,64 @@
+"""Laying out lines: wrapping, right edges, tree lines, colours."""
+
+from __future__ import annotations
+
+import pytest
+
+from emu.report.paper import Paper, plain, wrapped
+
+
+def test_words_are_wrapped_under_the_rest() -> None:
+    """Every line but the first begins with what stands for the rest, and none is wider than the paper."""
+    lines = list(Paper(40).lay([("", "one two three four five six seven eight nine ten")], "* ", "  "))
+
+    assert lines == ["* one two three four five six seven", "  eight nine ten"]
+
+
+def test_a_long_word_is_broken() -> None:
+    """A path or a number that is wider than the paper does not run over its edge."""
+    lines = list(Paper(40).lay([("", "x" * 50 + " end")]))
+
+    assert lines == ["x" * 40, "x" * 10 + " end"]
+
+
+@pytest.mark.parametrize("width", range(40, 130, 7))
+def test_no_line_is_wider_than_the_paper(width: int) -> None:
+    """Whatever the width, with text at the right edge or without."""
+    spans = [
+        ("name", "runtime.vdsoauxv"),
+        ("", "(tag = AT_SYSINFO_EHDR, val = 0x7ffff7ffd000)"),
+        ("value", " -> " + "9" * 70),
+    ]
+    lines = list(Paper(width).lay(spans, "│  ├─ ", "│  │     ", "runtime/vdso_linux.go:272  1,068 (29 own)"))
+
+    assert max(map(len, lines)) <= width
+    assert "".join("".join(lines).split()).count("9") >= 70
+
+
+def test_the_right_edge() -> None:
+    """What belongs to the right stands there if there is space, else on a line of its own."""
+    assert list(Paper(40).lay([("", "left")], right="right")) == ["left" + " " * 31 + "right"]
+    assert list(Paper(40).lay([("", "l" * 38)], rest="  ", right="right")) == ["l" * 38, "  right"]
+
+
+def test_colours_only_where_wanted() -> None:
+    """A style adds its code around the text, and nothing without colours."""
+    assert list(Paper(40, colour=True).lay([("name", "x")])) == ["\x1b[1mx\x1b[0m"]
+    assert list(Paper(40).lay([("name", "x")])) == ["x"]
+
+
+def test_tree_lines_without_boxes() -> None:
+    """An encoding without box lines gets plain ones of the same width."""
+    boxes, without = Paper(), Paper(boxes=False)
+
+    assert [boxes.branch(True), boxes.branch(False), boxes.stem(True)] == ["└─ ", "├─ ", "│  "]
+    assert [without.branch(True), without.branch(False), without.stem(True)] == ["`- ", "|- ", "|  "]
+    assert boxes.stem(False) == without.stem(False) == "   "
+
+
+def test_wrapping_keeps_the_words() -> None:
+    """Spans may end in the middle of a line; blanks at line ends are dropped."""
+    lines = wrapped([("a", "one two "), ("b", "three")], 9)
+
+    assert [plain(line) for line in lines] == ["one two", "three"]
+    assert [line[0][0] for line in lines] == ["a", "b"]
