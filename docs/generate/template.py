@@ -9,6 +9,7 @@ fails with the page's line.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from docs.generate import spelling
 from docs.generate.subjects import NoSuchFigure, Subject
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)(?:\[([^\]]*)\])?\.([\w-]+)([^{}|]*)((?:\|[^{}|]*)*)\}\}")
+NO_PARAGRAPH = re.compile(r"^\s*(?:[-*#|>]|\d+\.|```|<!)", re.MULTILINE)
+WIDTH = 120  # columns
 UNCLAIMED = re.compile(r"\{\{|\}\}")
 
 NAMED = {
@@ -57,7 +60,17 @@ def render(text: str, subjects: Subjects, verbs: Verbs) -> str:
     stray = UNCLAIMED.search(outside)
     if stray:
         raise PageError(f"not a placeholder: {outside[stray.start() :].splitlines()[0]}")
-    return page
+    return reflow(page)
+
+
+def reflow(page: str) -> str:
+    """The page with its paragraphs filled to the width; code, tables, lists and headings stay as they are."""
+    blocks, fenced = [], False
+    for block in page.rstrip().split("\n\n"):
+        plain = not fenced and not NO_PARAGRAPH.search(block)
+        blocks.append(textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False) if plain else block)
+        fenced ^= block.count("```") % 2 == 1
+    return "\n\n".join(blocks) + "\n"
 
 
 def _figure(match: re.Match[str], subjects: Subjects, verbs: Verbs) -> str:

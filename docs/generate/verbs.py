@@ -77,7 +77,7 @@ def argument(subject: Subject, function: str, name: str, nth: str = "0") -> Any:
 def result(subject: Subject, function: str, nth: str = "0") -> Any:
     """What a call of a function returned."""
     results = subject.calls(function)[int(nth)]["results"]
-    return results[0] if len(results) == 1 else results
+    return spelling.plain(results[0] if len(results) == 1 else results)
 
 
 def wrote(subject: Subject, function: str, name: str) -> str:
