@@ -192,17 +192,13 @@ class PageTables:
         self.ram.words[self.entry_index(addr)] &= ~USER
 
     def discard(self, addr: int, size: int) -> None:
-        """Make the range read as zero, keeping its mapping; the host gets the memory back."""
-        words = self.ram.words
-        for table, low, high in self._present_runs(addr, size):
-            for at in range(table + low, table + high):
-                if words[at] & HAS_FRAME:
-                    self.ram.clear(words[at] & ADDRESS, 1)
-                    words[at] |= DIRTY  # the contents changed behind the engine's back
+        """Make the range read as zero, keeping its mapping: its frames are given back, and come anew when touched."""
+        self.unmap(addr, size)
 
     def resident(self, addr: int, n_pages: int) -> bytes:
-        """A byte for each page: 1 where it has a frame that was ever touched."""
-        return bytes(entry & HAS_FRAME != 0 for entry in self.entries(addr, n_pages * PAGE))
+        """A byte for each page: 1 where it was touched since it was mapped, as the A and D bits say."""
+        touched = ACCESSED | DIRTY
+        return bytes(entry & HAS_FRAME != 0 and entry & touched != 0 for entry in self.entries(addr, n_pages * PAGE))
 
     # Demand
 
@@ -257,6 +253,28 @@ class PageTables:
             addr += count
             size -= count
         return b"".join(parts)
+
+    def peek(self, addr: int, size: int) -> bytes:
+        """Return what :meth:`read` would, but give no page a frame that the guest has not touched: for observers."""
+        parts = []
+        while size > 0:
+            count = min(size, PAGE - addr % PAGE)
+            entry = self.entry(addr)
+            if entry & PRESENT:
+                at = (entry & ADDRESS) + addr % PAGE
+                parts.append(bytes(self.ram.bytes[at : at + count]))
+            elif not entry and self._readable_later(addr):
+                parts.append(bytes(count))
+            else:
+                raise GuestFault(addr)
+            addr += count
+            size -= count
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _readable_later(self, addr: int) -> bool:
+        # Whether fault_in would give the page a frame.
+        found = self.lazy(addr) if self.lazy and 0 <= addr < USER_TOP else None
+        return found is not None and found[2] != PROT_NONE
 
     def write(self, addr: int, data: bytes) -> None:
         """Store *data* where the guest may write all of it, else raise :class:`GuestFault` and store nothing."""

@@ -78,6 +78,7 @@ def test_unmapped_frames_are_reused_as_zeros(pages: PageTables) -> None:
 def test_discard_reads_as_zero_and_stays_mapped(pages: PageTables) -> None:
     """madvise(MADV_DONTNEED)."""
     pages.map(BASE, 2 * PAGE, READ_WRITE)
+    pages.lazy = lambda _addr: (BASE, BASE + 2 * PAGE, READ_WRITE)
     pages.write(BASE, b"x" * (2 * PAGE))
 
     pages.discard(BASE, PAGE)
@@ -125,3 +126,26 @@ def test_mapping_replaces_what_was_there(pages: PageTables) -> None:
     assert pages.read(BASE, 3) == bytes(3)
     with pytest.raises(GuestFault):
         pages.write(BASE, b"new")
+
+
+def test_an_observer_leaves_untouched_pages_untouched(pages: PageTables) -> None:
+    """Peeking at a large mapping shows zeros and takes no frame; the guest, reading the same byte, takes a slice."""
+    size = 4 * EAGER
+    pages.lazy = lambda addr: (BASE, BASE + size, READ_WRITE) if BASE <= addr < BASE + size else None
+    pages.map(BASE, size, READ_WRITE)
+    before = pages.frames
+
+    assert pages.peek(BASE + SLICE - 8, 16) == bytes(16)
+    assert pages.frames == before
+    pages.write(BASE + SLICE - 8, b"eight")
+    assert pages.peek(BASE + SLICE - 8, 5) == b"eight"
+    assert pages.frames > before
+
+
+def test_an_observer_faults_where_the_guest_would(pages: PageTables) -> None:
+    """Absent pages and PROT_NONE ones cannot be peeked at."""
+    pages.lazy = lambda addr: (BASE, BASE + PAGE, PROT_NONE) if BASE <= addr < BASE + PAGE else None
+
+    for addr in (BASE, BASE + PAGE, 1 << 47, (1 << 64) - PAGE):
+        with pytest.raises(GuestFault):
+            pages.peek(addr, 1)
