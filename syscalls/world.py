@@ -129,6 +129,8 @@ class Limits:
 
     instructions: int = 2_000_000_000
     virtual_ns: int = 0
+    # System calls, page faults, CPUID and RDTSC instructions: each costs a thousand times what others do.
+    traps: int = 500_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
         missing=missing | absent,
         output=output,
         unknown_syscalls=tuple(machine.kernel.unknown),
-        notes=image.notes,
+        notes=(*image.notes, *(watch.notes if watch else ())),
     )
 
 

@@ -24,6 +24,8 @@ from syscalls.guest import GuestFault
 JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go"))
 """Functions that are not called: what lies on top of the stack when they start is argc, not a return address."""
 WORD = 8
+MAX_CALLS = 10_000
+"""Calls that are observed; a boot on 1,000 CPUs makes 1,100.  What a program does after that many still counts."""
 
 
 @dataclass(slots=True)
@@ -56,9 +58,11 @@ class Capture:
         self.frames: list[Frame] = []  # every call, in order of entry
         self._stack: list[int] = []  # indices of those that are still running
         self._watch = GlobalsWatch(machine, image.layouts)
-        self._decoder = Decoder(image.layouts, machine.pages.read)
+        self._decoder = Decoder(image.layouts, machine.pages.peek)
         self._seen_syscalls = 0
         self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
+        self.notes: list[str] = []
+        self._hooks: list[int] = []
         self._return_hooks: set[int] = set()
         self._callers: dict[int, str | None] = {}
         self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
@@ -72,10 +76,19 @@ class Capture:
 
     def _watch_entry(self, row: Row, function: Function) -> None:
         def entered(_uc: int, addr: int, _size: int, _data: int) -> None:
-            if not self.machine.at_limit():
+            if len(self.frames) == MAX_CALLS:
+                self._let_go()
+            elif not self.machine.at_limit():
                 self._enter(row, function, addr)
 
-        self.machine.engine.on_block(function.entry + self._bias, entered)
+        self._hooks.append(self.machine.engine.on_block(function.entry + self._bias, entered))
+
+    def _let_go(self) -> None:
+        # Entries are watched no longer; a loop through one would take for ever otherwise.  Returns still are.
+        for hook in self._hooks:
+            self.machine.engine.remove(hook)
+        self._hooks.clear()
+        self.notes.append(f"only the first {MAX_CALLS} calls of bootstrap functions were observed")
 
     # Events
 
@@ -106,8 +119,8 @@ class Capture:
         sp, *registers = self._registers.read()
         returns_to = caller = None
         if row.name not in JUMPED_TO:
-            returns_to = int.from_bytes(self.machine.pages.read(sp, WORD), "little")
-            caller = self._caller(returns_to)
+            returns_to = self._return_address(sp)
+            caller = self._caller(returns_to) if returns_to is not None else None
         elif self._stack:
             caller = self.frames[self._stack[-1]].name
         if row.within and caller not in row.within:
@@ -121,6 +134,14 @@ class Capture:
         self.frames.append(frame)
         if returns_to is not None:
             self._watch_return(returns_to)
+
+    def _return_address(self, sp: int) -> int | None:
+        # What a call pushed; None where a program that went astray came here without one.
+        try:
+            addr = int.from_bytes(self.machine.pages.peek(sp, WORD), "little")
+        except GuestFault:
+            return None
+        return addr if self.machine.pages.physical(addr) is not None else None
 
     def _caller(self, returns_to: int) -> str | None:
         # The function that a return address is in; its call is the instruction before.
@@ -184,7 +205,7 @@ class Capture:
 
     def _value(self, place: goabi.Place, registers: list[int], sp: int) -> Any:
         def read_stack(offset: int, size: int) -> bytes:
-            return self.machine.pages.read(sp + WORD + offset, size)
+            return self.machine.pages.peek(sp + WORD + offset, size)
 
         try:
             return self._decoder.value(place.type, place.raw(registers, read_stack))

@@ -61,7 +61,7 @@ class GlobalsWatch:
         self._machine = machine
         self._layouts = layouts
         self._bias = machine.loaded.bias
-        self._decoder = Decoder(layouts, machine.pages.read)
+        self._decoder = Decoder(layouts, machine.pages.peek)
         self._leaves: dict[tuple[int, int], list[tuple[str, int, Type]]] = {}
         self._regions = [_Region(machine, low, high - low) for low, high in writable_ranges(machine)]
 
@@ -91,7 +91,7 @@ class GlobalsWatch:
 
     def _name(self, region: _Region, words: list[tuple[int, int]], found: list[Change]) -> None:
         # Turn changed words into leaves, then take their new content for the shadow.
-        read, value = self._machine.pages.read, self._decoder.value
+        read, value = self._machine.pages.peek, self._decoder.value
         leaves: dict[int, tuple[str, int, Type]] = {}
         for offset, length in words:
             for leaf in self._leaves_at(region.addr + offset, length):

@@ -16,6 +16,8 @@ STRIPPED = "stripped"
 NOT_REACHED = "not reached"
 UNREADABLE = "unreadable"
 
+MAX_LENGTH = 1 << 13  # elements of a slice that a view goes through: the most CPUs that Linux has on x86-64 (NR_CPUS)
+
 
 class Missing(LookupError):
     """A declared value cannot be had; *reason* is one of the four above."""
@@ -62,13 +64,13 @@ class Reader:
         self.machine, self.image = machine, image
         self.layouts = image.layouts
         self.bias = machine.loaded.bias
-        self.decoder = Decoder(image.layouts, machine.pages.read)
+        self.decoder = Decoder(image.layouts, machine.pages.peek)
         self._fields: dict[tuple[str, str], tuple[int, Type] | None] = {}
 
     def raw(self, addr: int, size: int) -> bytes:
         """Guest memory; raises Missing(UNREADABLE)."""
         try:
-            return self.machine.pages.read(addr, size)
+            return self.machine.pages.peek(addr, size)
         except GuestFault:
             raise Missing(UNREADABLE) from None
 
@@ -126,10 +128,10 @@ class Reader:
         return found
 
     def slice(self, path: str) -> tuple[int, int, Type | None]:
-        """(address, length, element type) of a slice variable."""
+        """(address, length, element type) of a slice variable; no longer than :data:`MAX_LENGTH`."""
         addr, kind = self.place(path)
         elem = self.layouts.type(kind.elem) if kind.elem is not None else None
-        return self.word(addr), self.word(addr + 8), elem
+        return self.word(addr), min(self.word(addr + 8), MAX_LENGTH), elem
 
     def chain(self, type_name: str, addr: int, link: str, limit: int = 4096) -> list[int]:
         """Addresses of a linked list that begins at *addr* and goes on through field *link*; at most *limit*."""

@@ -55,6 +55,9 @@ class Machine:
         self._cpuid = Table(world)
         self._outcome: Outcome | None = None
         self._started = False
+        self._traps = 0  # times that the guest had to be served: calls, faults, CPUID, RDTSC
+        self._slept_ns = 0
+        self._limit = self._work_limit()
         self._fs_base = self._gs_base = 0
         self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
         self._answer = self.engine.registers("rax", "rcx", "r11")
@@ -85,13 +88,34 @@ class Machine:
 
     def at_limit(self) -> bool:
         """Within a block hook: tell whether the World's limit stops the guest before this block."""
-        limit = self.world.limits.instructions
-        return bool(limit) and self.total() >= limit
+        return self._limit is not None and self.total() >= self._limit
+
+    def _work_limit(self) -> int | None:
+        # How many instructions the World allows, by themselves or by the time that they take.
+        limits, pace = self.world.limits, self.world.clock.picoseconds_per_instruction
+        allowed = [limits.instructions] if limits.instructions else []
+        if limits.virtual_ns and (pace or self._slept_ns >= limits.virtual_ns):
+            left = max(limits.virtual_ns - self._slept_ns, 0) * 1000
+            allowed.append(-(-left // pace) if left else 0)
+        return min(allowed, default=None)
+
+    def _serve(self) -> bool:
+        # Count what only a few of can be had in a second; False, and the run ends, when the World allows no more.
+        self._traps += 1
+        limit = self.world.limits.traps
+        if not limit or self._traps <= limit:
+            return True
+        self._stop(
+            Outcome("limit", f"more than {limit} system calls, page faults, CPUIDs and RDTSCs", self.pc, at="traps")
+        )
+        return False
 
     # Hooks
 
     def _on_syscall(self, _uc: int, _data: int) -> None:
         rax, rdi, rsi, rdx, r10, r8, r9, rip, rflags, self.task.sp = self._call.read()
+        if not self._serve():
+            return
         task = self.task
         result = self.kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
         # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
@@ -102,21 +126,27 @@ class Machine:
         if task.gs_base != self._gs_base:
             self._gs_base = task.gs_base
             self.engine.write("gs_base", task.gs_base)
+        if self.kernel.clock.slept_ns != self._slept_ns:
+            self._slept_ns = self.kernel.clock.slept_ns
+            self._set_limit()
         if self.kernel.exit is not None:
             self._stop(self._ended(self.kernel.exit, rip))
 
     def _on_cpuid(self, _uc: int, _data: int) -> int:
+        self._serve()
         leaf, _, subleaf, _ = self._quad.read()
         self._quad.write(*self._cpuid.query(leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF))
         return 1
 
     def _on_rdtsc(self, _uc: int, _data: int) -> int:
+        self._serve()
         tsc = self.kernel.clock.tsc()
         _, rbx, rcx, _ = self._quad.read()
         self._quad.write(tsc & 0xFFFF_FFFF, rbx, rcx, tsc >> 32)
         return 1
 
     def _on_rdtscp(self, _uc: int, _data: int) -> int:
+        self._serve()
         tsc = self.kernel.clock.tsc()
         _, rbx, _, _ = self._quad.read()
         self._quad.write(tsc & 0xFFFF_FFFF, rbx, self.task.cpu, tsc >> 32)  # IA32_TSC_AUX: node << 12 | CPU
@@ -125,6 +155,8 @@ class Machine:
     def _on_interrupt(self, _uc: int, vector: int, _data: int) -> None:
         addr = self.engine.read("cr2") if vector == PAGE_FAULT else 0
         if vector == PAGE_FAULT:
+            if not self._serve():
+                return
             try:
                 if self.pages.fault_in(addr):
                     self.engine.settle_exception(vector)
@@ -181,11 +213,10 @@ class Machine:
     def run(self, until: int = 0, name: str | None = None) -> Outcome:
         """Run until the instruction at *until* (called *name*) is next, or something else stops the guest.
 
-        The World's instruction limit stops it at the first block that begins with that many or more executed.
+        The World's limits of instructions and of virtual time stop it at the first block that begins with that many
+        or more executed.
         """
-        limit = self.world.limits.instructions
-        if limit:
-            self.counter.set_limit(limit + 1)
+        self._set_limit()
         begin = self.pc if self._started else loader.SUPERVISOR_PAGE
         self._started = True
         status = self.engine.start(begin, until)
@@ -195,5 +226,15 @@ class Machine:
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
         if self.counter.limit_reached():
-            return Outcome("limit", f"more than {limit} instructions", pc, at="instructions")
+            return self._used_up(pc)
         return Outcome("unsupported", f"the engine stopped at {pc:#x} with its error {status}", pc)
+
+    def _set_limit(self) -> None:
+        self._limit = self._work_limit()
+        self.counter.set_limit(None if self._limit is None else self._limit + 1)  # the IRETQ is ours
+
+    def _used_up(self, pc: int) -> Outcome:
+        limits = self.world.limits
+        if limits.instructions and self.total() >= limits.instructions:
+            return Outcome("limit", f"more than {limits.instructions} instructions", pc, at="instructions")
+        return Outcome("limit", f"more than {limits.virtual_ns} ns of virtual time", pc, at="virtual time")

@@ -137,6 +137,9 @@ TABLE: tuple[Key, ...] = (
     Key("rlimits", Rlimits(), "Resource limits by getrlimit(2)'s names."),
     Key("limits.instructions", Integer(0, I64), "Instructions after which a run ends; 0: no limit."),
     Key("limits.virtual-ns", Integer(0, I64), "Virtual nanoseconds after which a run ends; 0: no limit."),
+    Key(
+        "limits.traps", Integer(0, I64), "System calls, page faults, CPUIDs and RDTSCs after which a run ends; 0: none."
+    ),
     Key("files", Files(), "Files of the guest; each wins over what the kernel would derive. files.PATH sets one."),
     Key("binds", Binds(), "Host files and folders that the guest sees."),
     Key("responses", Responses(), "Rules that change what single system calls return."),
