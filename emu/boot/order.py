@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from emu.boot.catalogue import FIRST, NEWEST, Release
+from emu.boot.catalogue import FIRST, Release
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -126,11 +126,6 @@ def order(release: Release) -> tuple[str, ...]:
             at = names.index(_names(anchor)[0]) + 1
             names[at:at] = _names(group)
     return tuple(names)
-
-
-def known(release: Release) -> bool:
-    """Tell whether the order of *release* is one that was looked at."""
-    return FIRST <= release <= NEWEST
 
 
 def out_of_order(entered: list[str], wanted: tuple[str, ...]) -> list[tuple[str, str]]:

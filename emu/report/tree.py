@@ -88,12 +88,12 @@ class Tree:
         """Every line of the tree."""
         _, roots = build(self.record)
         for root in roots:
-            yield from self._node(root, "", "", "")
+            yield from self._node(root, "", "")
 
     # One function
 
-    def _node(self, node: Node, first: str, rest: str, note: str) -> Iterator[str]:
-        yield from self.paper.lay(self._head(node.call, note), first, rest + "   ", self._place(node.call))
+    def _node(self, node: Node, first: str, rest: str) -> Iterator[str]:
+        yield from self.paper.lay(self._head(node.call), first, rest + "   ", self._place(node.call))
         parts = list(self._parts(node))
         children = [i for i, (kind, _) in enumerate(parts) if kind == CALLED]
         last = children[-1] if children else -1
@@ -107,7 +107,7 @@ class Tree:
     def _child(self, run: list[Node], rest: str, last: bool) -> Iterator[str]:
         below = rest + self.paper.stem(not last)
         if len(run) == 1:
-            yield from self._node(run[0], rest + self.paper.branch(last), below, "")
+            yield from self._node(run[0], rest + self.paper.branch(last), below)
             return
         total = sum(node.call.instructions for node in run)
         spans: Spans = [("name", run[0].call.name), ("", f"  {len(run)} more calls that change nothing")]
@@ -123,12 +123,12 @@ class Tree:
             return ""
         return f"{first} = " + ", ".join(argument(name, first, node.call.arguments[first]) for node in run)
 
-    def _head(self, call: FunctionCall, note: str) -> Spans:
+    def _head(self, call: FunctionCall) -> Spans:
         shown = ", ".join(f"{name} = {argument(call.name, name, x)}" for name, x in call.arguments.items())
         spans: Spans = [("name", call.name), ("", f"({shown})")]
         if call.results and call.returned:
             spans.append(("value", " -> " + ", ".join(words.value(item) for item in call.results)))
-        return [*spans, ("", note)]
+        return spans
 
     def _place(self, call: FunctionCall) -> str:
         own = f" ({call.own:,} own)" if call.own != call.instructions else ""

@@ -97,8 +97,15 @@ def composite(shown: dict[str, Any], kind: str) -> str:
         return slice_(shown, kind)
     if set(shown) == {"type", "data"}:
         return "nil" if shown["type"] == "0x0" else f"interface {shown['type']}, data {shown['data']}"
-    fields = [f"{name}={value(item)}" for name, item in shown.items() if item not in (0, False, "0x0")]
+    fields = [f"{name}={field(item)}" for name, item in shown.items() if item not in (0, False, "0x0")]
     return "{" + ", ".join(fields[:MAX_ITEMS]) + (", ..." if len(fields) > MAX_ITEMS else "") + "}"
+
+
+def field(item: Any) -> str:
+    """A field whose type is not known: a large integer is most likely an address."""
+    if isinstance(item, int) and not isinstance(item, bool) and ADDRESS_FROM <= item != MAX_INT64:
+        return hex(item)
+    return value(item)
 
 
 def slice_(shown: dict[str, Any], kind: str) -> str:
@@ -108,4 +115,4 @@ def slice_(shown: dict[str, Any], kind: str) -> str:
     elements = shown.get("elements")
     if not elements:
         return f"len {shown['len']} at {shown['data']}"
-    return f"len {shown['len']} {array(elements, kind.removeprefix('[]') and kind)}"
+    return f"len {shown['len']} {array(elements, kind)}"

@@ -40,6 +40,12 @@ from emu.report import views, words
         ([1, 2, 255], "[3]uint8", "", "0102ff"),
         ({"type": "0x0", "data": "0x0"}, "error", "", "nil"),
         (None, "", "", "unreadable"),
+        (
+            {"lo": 0x3EC486EA8000, "hi": 0x3EC486EAC000, "spare": 0},
+            "stack",
+            "",
+            "{lo=0x3ec486ea8000, hi=0x3ec486eac000}",
+        ),
     ],
 )
 def test_values(value: Any, kind: str, unit: str, text: str) -> None:
