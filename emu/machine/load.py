@@ -20,8 +20,6 @@ from syscalls.program import Program
 from syscalls.random import at_random
 from syscalls.world import World
 
-STACK_EAGER = 256 << 10  # bytes of the stack that have frames from the start; more come on demand
-
 # The page that the CPU is started from: code for one IRETQ to ring 3, and the descriptor table it needs.
 SUPERVISOR_PAGE = 0xFFFF_8000_0000_0000
 USER_CS, USER_SS, USER_FLAGS = 0x33, 0x2B, 0x202  # as Linux's user tasks have them
@@ -110,11 +108,10 @@ def _load_segments(image: Image, pages: PageTables, bias: int) -> list[tuple[int
 
 
 def _load_stack(world: World, pages: PageTables, made: stack.InitialStack, top: int) -> int:
-    low = top - max(world.memory.stack_size, STACK_EAGER)
-    eager = max(STACK_EAGER, round_up(top - made.sp + STACK_EAGER // 2))
-    pages.map(top - eager, eager, PROT_READ | PROT_WRITE)
+    low = made.lowest(PAGE, world.memory.stack_size)
+    pages.map(low, top - low, PROT_READ | PROT_WRITE)
     pages.poke(made.sp, made.data)
-    return min(low, top - eager)
+    return low
 
 
 def _load_vdso(world: World, pages: PageTables) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 PLATFORM = b"x86_64\0"
 RANDOM_SIZE = 16
+EXPANSION = 128 << 10  # mapped below the strings from the start (fs/exec.c, setup_arg_pages)
 
 Auxv = tuple[tuple[int, int], ...]
 
@@ -35,6 +36,15 @@ class InitialStack:
     arg_range: tuple[int, int]
     env_range: tuple[int, int]
     auxv: Auxv
+
+    def lowest(self, page: int, limit: int) -> int:
+        """Where the mapping of the stack begins, for pages of *page* bytes and a stack of at most *limit* bytes.
+
+        Below it the stack grows when touched.
+        """
+        top = self.sp + len(self.data)
+        strings = self.arg_range[0] & -page
+        return min(max(strings - EXPANSION, top - limit & -page), self.sp & -page)
 
 
 def _strings(items: tuple[str, ...]) -> bytes:

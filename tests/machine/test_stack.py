@@ -24,7 +24,7 @@ def test_stack_equals_the_native_one_byte_for_byte(
     path = binary("hello-1.27.3")
     with Process(path, argv=argv, env=env) as process:
         sp = process.registers.rsp
-        top = next(high for _, high, name in process.maps() if name == "[stack]")
+        low, top = next((low, high) for low, high, name in process.maps() if name == "[stack]")
         native = process.read(sp, top - sp)
         given = process.auxv()
         random = process.read(given[abi.AT_RANDOM], stack.RANDOM_SIZE)
@@ -38,6 +38,7 @@ def test_stack_equals_the_native_one_byte_for_byte(
 
     assert made.sp == sp
     assert made.data == native
+    assert made.lowest(4096, 8 << 20) == low
 
 
 def test_ranges_hold_the_strings() -> None:
