@@ -5,6 +5,7 @@ from __future__ import annotations
 # Scripts depend on these.
 OK = 0
 BUG = 1  # a mistake of ours
+DIFFERS = 1  # of `verify`: the machines disagree, which is a mistake of ours too
 USAGE = 2  # bad usage or bad input
 GAVE_UP = 3  # the guest threw, panicked or exited
 SIGNAL = 4  # a fatal signal

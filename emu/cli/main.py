@@ -14,6 +14,7 @@ from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
 COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",
     "info": "what a program is, which bootstrap functions it has and what of it can be captured",
+    "verify": "run a program natively and emulated, and compare everything up to runtime.mstart",
 }
 
 HELP = """\
@@ -85,6 +86,10 @@ def _dispatch(arguments: list[str]) -> int:
         from emu.cli import boot
 
         return boot.run(rest)
+    if command == "verify":
+        from emu.cli import verify
+
+        return verify.run(rest)
     from emu.cli import info
 
     return info.run(rest)

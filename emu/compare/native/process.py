@@ -29,6 +29,8 @@ PTRACE_O_EXITKILL = 0x00100000
 WAIT_ALL = 0x40000000  # __WALL, wait4(2)
 AT_NULL, AT_IGNORE, AT_ENTRY = 0, 1, 9
 BREAKPOINT = b"\xcc"  # int3
+SYSCALL_CODE = b"\x0f\x05"
+NO_CALL = (1 << 64) - 1  # orig_rax outside of a system call: nothing to restart
 
 # Becomes the program: everything that must happen between fork and exec, in a process that runs no other thread.
 _LAUNCHER = """
@@ -36,8 +38,11 @@ import ctypes, os, signal, sys
 path, cpus, n_env = sys.argv[1], sys.argv[2], int(sys.argv[3])
 environment, argv = sys.argv[4 : 4 + n_env], sys.argv[4 + n_env :]
 libc = ctypes.CDLL(None, use_errno=True)
-if cpus:
-    os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
+try:
+    if cpus:
+        os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
+except OSError as error:
+    sys.exit(f"CPUs {cpus}: {error}")
 for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored stays so across exec
     signal.signal(number, signal.SIG_DFL)
 if libc.personality(0x0040000) == -1 or libc.ptrace(0, 0, None, None) == -1:
@@ -190,6 +195,26 @@ class Process:
     def set_registers(self) -> None:
         """Give the program the registers as they now stand in :attr:`registers`."""
         self._request(PTRACE_SETREGS, self._registers_at)
+
+    def call(self, nr: int, *args: int) -> int:
+        """Make the program perform system call *nr* where it stands, and return the result (``-errno`` on failure).
+
+        Registers and memory are afterwards as they were, but for what the call itself did.
+        """
+        before = Registers.from_buffer_copy(self.registers)
+        code = self.read(before.rip, len(SYSCALL_CODE))
+        self.write(before.rip, SYSCALL_CODE)
+        self.registers.rax, self.registers.orig_rax = nr, NO_CALL
+        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), args, strict=False):
+            setattr(self.registers, name, value & NO_CALL)
+        self.set_registers()
+        self.step()
+        result = int(self.registers.rax)
+        self.write(before.rip, code)
+        ctypes.memmove(self._registers_at, ctypes.addressof(before), ctypes.sizeof(before))
+        self.registers.orig_rax = NO_CALL
+        self.set_registers()
+        return result - (1 << 64) if result >> 63 else result
 
     def read_some(self, addr: int, size: int) -> bytes:
         """Return up to *size* bytes at *addr*, as many as are mapped in a row; raises OSError if the first is not."""

@@ -53,6 +53,7 @@ class Call:
     pc: int
     sp: int
     step: int
+    returns_to: int  # the word on top of the stack: the return address, if the function was called and not jumped to
     steps: int | None = None
 
 
@@ -87,6 +88,7 @@ class Trace:
 
     steps: int = 0
     own: dict[str, int] = field(default_factory=dict)  # instructions by function, callees' not included
+    counts: dict[int, int] = field(default_factory=dict)  # executions by address
     calls: list[Call] = field(default_factory=list)  # in order of entry
     syscalls: list[SystemCall] = field(default_factory=list)
     queries: list[Query] = field(default_factory=list)
@@ -98,6 +100,9 @@ Answer = Callable[[str, Process], bool]
 It returns True if it has put into ``process.registers`` (and memory) what the instruction is to yield: the instruction
 is then counted and passed over.  So a native run can be given the answers of another machine.
 """
+
+Observer = Callable[[SystemCall, Process], None]
+"""Called after each system call, while what its pointers point at is as the call left it."""
 
 
 class Stepper:
@@ -112,15 +117,15 @@ class Stepper:
         functions: Sequence[Function],
         watch: Collection[str] | None = None,
         answer: Answer | None = None,
+        observe: Observer | None = None,
     ) -> None:
         self._process = process
         self._functions = sorted(functions, key=lambda function: function.entry)
         self._entries = [function.entry for function in self._functions]
         self._watched = {f.entry: f.name for f in self._functions if watch is None or f.name in watch}
-        self._answer = answer
+        self._answer, self._observe = answer, observe
         self._places: dict[int, tuple[str, str | None, tuple[str, int] | None]] = {}  # see _learn
         self._open: list[Call] = []
-        self._counts: dict[int, int] = {}  # pc -> executions
         self.trace = Trace()
 
     def step_to(self, stop: int, limit: int = 10_000_000) -> Trace:
@@ -132,7 +137,7 @@ class Stepper:
         registers, step, counts, places, running = (
             self._process.registers,
             self._process.step,
-            self._counts,
+            self.trace.counts,
             self._places,
             self._open,
         )
@@ -175,7 +180,8 @@ class Stepper:
     def _enter(self, name: str) -> None:
         registers = self._process.registers
         caller = self._open[-1].name if self._open else None
-        call = Call(name, len(self._open), caller, registers.rip, registers.rsp, self.trace.steps)
+        returns_to = int.from_bytes(self._process.read(registers.rsp, 8), "little")
+        call = Call(name, len(self._open), caller, registers.rip, registers.rsp, self.trace.steps, returns_to)
         self._open.append(call)
         self.trace.calls.append(call)
 
@@ -199,7 +205,10 @@ class Stepper:
         if name == SYSCALL:
             args = (before.rdi, before.rsi, before.rdx, before.r10, before.r8, before.r9)
             result = after.rax - (1 << 64) if after.rax >> 63 else after.rax
-            self.trace.syscalls.append(SystemCall(before.rax, args, result, function, self.trace.steps))
+            call = SystemCall(before.rax, args, result, function, self.trace.steps)
+            self.trace.syscalls.append(call)
+            if self._observe is not None:
+                self._observe(call, self._process)
         else:
             low = 0xFFFFFFFF
             results = (after.rax & low, after.rbx & low, after.rcx & low, after.rdx & low)
@@ -208,7 +217,7 @@ class Stepper:
 
     def _sum_own(self) -> None:
         own: dict[str, int] = {}
-        for pc, count in self._counts.items():
+        for pc, count in self.trace.counts.items():
             name = self._places[pc][0]
             own[name] = own.get(name, 0) + count
         self.trace.own = own
