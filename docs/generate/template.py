@@ -18,7 +18,7 @@ from docs.generate import spelling
 from docs.generate.subjects import NoSuchFigure, Subject
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)(?:\[([^\]]*)\])?\.([\w-]+)([^{}|]*)((?:\|[^{}|]*)*)\}\}")
-NO_PARAGRAPH = re.compile(r"^\s*(?:[-*#|>]|\d+\.|```|<!)", re.MULTILINE)
+NO_PARAGRAPH = re.compile(r"^\s*(?:[-*#|>]|\d+\.\s|```|<!)", re.MULTILINE)
 WIDTH = 120  # columns
 UNCLAIMED = re.compile(r"\{\{|\}\}")
 

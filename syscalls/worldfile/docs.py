@@ -47,6 +47,16 @@ On the command line the same key is dotted, and elements of tables are named aft
 `--set rlimits.nofile=1024:4096`. Lists and tables of tables are inline TOML:
 `--set 'responses=[{call = "read", errno = "EIO"}]'`.
 
+Some keys have short options: `--cpus`, `--thp`, `--page-size`, `--seed`, `--env NAME=VALUE`, `--bind HOST:GUEST[:rw]`
+and `--max-instructions` (`limits.instructions`). The file comes first, then the options, of which the last one wins:
+
+```sh
+rt0 boot --world walk --cpus 0,2 --thp absent
+rt0 boot --set 'responses=[{call = "sched_getaffinity", errno = "EPERM"}]'
+rt0 boot --set auxv.AT_SYSINFO_EHDR=absent --set 'files."/etc/motd"=hello'
+rt0 boot --max-instructions 1000   # exit status 5
+```
+
 Bytes (contents of files, data of responses, `thp`, and the strings of `argv` and `env`) are text. Bytes that are not
 readable text are written `hex:00ff`; a text that itself begins with `hex:` or `text:`, or is the word `absent`, is
 written with `text:` before it. Of `thp`, a whole number *n* means *n* and a newline; `text:2097152` is the digits
