@@ -6,14 +6,17 @@ They are applied in the order in which they are given, on top of the World's fil
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from emu.cli.errors import UsageError
+from emu.cli.output import columns
 from syscalls.world import World, WorldError
 from syscalls.worldfile import apply, check, load
 
+MAX_HELP = 120  # columns of help; longer lines are hard to read
 SHORT_FORMS = {
     "--cpus": ("cpus", "CPUS", "CPUs of the affinity mask: a count, a list such as 0,2-3,64, or a mask such as 0x5"),
     "--thp": ("thp", "SIZE", "content of hpage_pmd_size: a number, any text, or absent"),
@@ -21,6 +24,13 @@ SHORT_FORMS = {
     "--seed": ("seed", "N", "seed of all entropy"),
     "--max-instructions": ("limits.instructions", "N", "stop after so many instructions; 0: never"),
 }
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the screen.  argparse makes one for each argument that is added, and would load shutil for it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(columns(sys.stdout, sys.stdout.isatty()), MAX_HELP) - 2)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +42,7 @@ class Parser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Formatter,
         )
         self.command = command
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from emu.cli.errors import UsageError
-from emu.report.paper import Paper
+
+if TYPE_CHECKING:
+    from emu.report.paper import Paper
 
 PLAIN_WIDTH = 100  # columns of what is not a terminal
 MIN_COLUMNS = 40
@@ -21,12 +23,15 @@ def paper(stream: TextIO) -> Paper:
 
     $COLUMNS sets the width of either; $NO_COLOR (no-color.org) and TERM=dumb switch colours off.
     """
+    from emu.report.paper import Paper  # JSON needs none
+
     terminal = stream.isatty()
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Paper(_columns(stream, terminal), colour, _can_show(stream, "└├│─"))
+    return Paper(columns(stream, terminal), colour, _can_show(stream, "└├│─"))
 
 
-def _columns(stream: TextIO, terminal: bool) -> int:
+def columns(stream: TextIO, terminal: bool) -> int:
+    """The width of *stream*, in characters."""
     chosen = os.environ.get("COLUMNS", "")
     if chosen.isdecimal() and int(chosen):
         return max(int(chosen), MIN_COLUMNS)

@@ -113,6 +113,20 @@ def test_a_closed_pipe_is_silent(arguments: list[str]) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [["boot", "--json"], ["boot", "--page-size", "1024"], ["boot", "--cpus", "no"]], ids=str
+)
+def test_the_process_ends_like_the_function(capfd: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """The installed command's quick end loses nothing: same output, same errors, same status."""
+    code = "from emu.cli.main import entry; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+    assert main(arguments) == done.returncode
+    assert capfd.readouterr() == (done.stdout, done.stderr)
+
+
 def test_a_boot_to_json_loads_nothing_heavy(tmp_path: Path) -> None:
     """An image that is cached is booted without a single library beside the engine, nor what only the screen needs."""
     code = (
