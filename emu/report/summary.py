@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from emu.boot import values
 from emu.boot.record import BootRecord
@@ -24,7 +23,8 @@ def program(record: BootRecord) -> str:
     """The program in a line."""
     binary = record.binary
     tables = "stripped" if binary["stripped"] else "with symbols"
-    types = "with types" if binary["dwarf"] else "without types"
+    changed = any(call.writes for call in record.functions)
+    types = "with types" if binary["dwarf"] else "types recovered" if changed else "without types"
     return f"{binary['name']}: {binary['go'] or 'Go of an unknown release'}, {KINDS[binary['kind']]}, {tables}, {types}"
 
 
@@ -72,6 +72,7 @@ class Summary:
     def __init__(self, record: BootRecord, paper: Paper, show_all: bool = False) -> None:
         self.record, self.paper, self.show_all = record, paper, show_all
         self.origins = Origins(record)
+        self._writes = {write.name: write for call in record.functions for write in call.writes}
 
     def head(self) -> Iterator[str]:
         """The first lines: program, World and outcome."""
@@ -134,6 +135,9 @@ class Summary:
             call.name.removeprefix("runtime.") for call in chain(self.record, value) if call.name not in ENTRY
         )
         spans: Spans = [("name", f"{self._name(value, found)}"), ("value", f" = {self._shown(value, found)}")]
+        write = self._writes.get(found.source)
+        if write is not None and write.source != "dwarf":
+            spans.append(("faint", f"  ({write.source})"))
         yield from self.paper.lay(spans, "  ", "      ", by or "rt0_go")
         yield from self.paper.lay([("faint", value.doc)], " " * 6, " " * 6)
         for text, world in self.origins.of(value):
@@ -148,8 +152,5 @@ class Summary:
     def _shown(self, value: Value, found: Captured) -> str:
         if value.view in self.record.views:
             return described(value.view, found.value)
-        return words.value(found.value, self._type(found.source), value.unit)
-
-    def _type(self, name: str) -> str:
-        writes: Any = (write for call in self.record.functions for write in call.writes if write.name == name)
-        return next((write.type for write in writes), "")
+        write = self._writes.get(found.source)
+        return words.value(found.value, write.type if write else "", value.unit)

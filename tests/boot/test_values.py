@@ -13,6 +13,7 @@ from emu.boot.values import VALUES, Absent, Captured
 from emu.cli.boot import BUNDLED
 from emu.report.views import DESCRIPTIONS
 from tests.booted import UNSTRIPPED, booted
+from tests.untyped import booted_untyped
 
 EVERYWHERE = (
     "argc", "argv", "physPageSize", "ncpu", "sched.maxmcount", "gcPercent", "heapMinimum", "gomaxprocs", "allp", "X86",
@@ -68,7 +69,7 @@ def test_a_value_that_was_not_computed_yet_is_absent() -> None:
 
 def test_why_a_value_is_absent(binary: Callable[[str], Path]) -> None:
     """The reasons are those of the reader: not in this release, or stripped."""
-    old, stripped = booted(binary("hello-1.19.8")), booted(binary("hello-1.27.3-stripped"))
+    old, stripped = booted(binary("hello-1.19.8")), booted_untyped(binary("hello-1.27.3-stripped"))
 
     assert values.read(old, values.BY_NAME["globalRand.init"]) == Absent("not in this release")
     assert values.read(stripped, values.BY_NAME["ncpu"]) == Absent("stripped")

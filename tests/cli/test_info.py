@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from emu.cli.main import main
+from emu.report.info import gather, lines
+from emu.report.paper import Paper
 from tests.booted import booted
 from tests.conftest import ON_CI
+from tests.untyped import untyped
 
 Capture = pytest.CaptureFixture[str]
 SECTION = re.compile(r"^\s*(0x[0-9a-f]{16}) - (0x[0-9a-f]{16}) is (\S+)$", re.MULTILINE)
@@ -73,16 +76,16 @@ def test_build_and_capture(capsys: Capture, binary: Callable[[str], Path]) -> No
     assert next(f for f in new["functions"] if f["name"] == "runtime.args")["arguments"] == ["c", "v"]
 
 
-def test_a_stripped_program_says_why_there_are_no_values(capsys: Capture, binary: Callable[[str], Path]) -> None:
+def test_a_program_without_types_says_why_there_are_no_values(binary: Callable[[str], Path]) -> None:
     """Functions are known all the same."""
-    path = binary("hello-1.27.3-stripped")
-    found = info(capsys, path)
+    found = json.loads(json.dumps(gather(untyped(binary("hello-1.27.3-stripped")))))
+    text = "\n".join(lines(found, Paper(200)))
 
     assert found["binary"]["stripped"]
     assert found["capture"]["values"]["ncpu"] == "stripped"
     assert len(found["functions"]) > 50
-    assert main(["info", str(path)]) == 0
-    assert "no values by name: " in capsys.readouterr().out
+    assert "note      types: they were taken away" in text
+    assert "\n  stripped: g0.stack.hi, " in text
 
 
 def test_the_engine_in_use_is_told(capsys: Capture, binary: Callable[[str], Path]) -> None:

@@ -13,6 +13,7 @@ from emu.report import boot as report
 from emu.report.origins import Origins
 from emu.report.paper import Paper
 from tests.booted import booted
+from tests.untyped import booted_untyped
 
 Golden = Callable[[str, str], None]
 
@@ -188,13 +189,14 @@ def test_the_walkers_world_says_what_differs() -> None:
     assert "cpus = 0-1," not in text.replace("possible-cpus", "")
 
 
-def test_a_stripped_program_shows_what_it_can(binary: Callable[[str], Path]) -> None:
+def test_a_program_without_types_shows_what_it_can(binary: Callable[[str], Path]) -> None:
     """Functions and system calls, and why there are no values."""
-    text = screen(booted(binary("hello-1.27.3-stripped")))
+    text = screen(booted_untyped(binary("hello-1.27.3-stripped")))
 
     assert "runtime.getCPUCount()" in text
     assert "> sched_getaffinity(0, 8192, [CPUs 0-1]) = 8" in text
-    assert "stripped: " in text
+    assert "stripped, without types" in text
+    assert "ncpu" in text[text.index("\n  stripped: ") :].split("\n\n")[0]
 
 
 def test_a_world_value_is_cut() -> None:
