@@ -36,6 +36,7 @@ AUXV_KEYS = {
     "AT_HWCAP": "cpuid.features", "AT_EXECFN": "exe",
 }  # fmt: skip
 MAX_KEY = 60  # characters of a World's value
+MAX_MASK = 128  # bits of a mask that is shown as a number
 POINTERS = ("AT_SYSINFO_EHDR", "AT_RANDOM", "AT_PHDR", "AT_ENTRY", "AT_EXECFN", "AT_PLATFORM", "AT_BASE")
 STACK_TEXTS = {
     "argv": ("the arguments on the initial stack", "argv"),
@@ -212,9 +213,12 @@ def explained(call: Syscall) -> str:
     if call.name == "sched_getaffinity" and call.errno:
         return f"{text}: the runtime then takes 1"
     if call.name == "sched_getaffinity" and isinstance(call.arguments[2], dict):
-        shown = call.arguments[2].get("hex", "")
-        mask = int.from_bytes(bytes.fromhex(shown), "little")
-        return f"{text} bytes, mask {mask:#x}: {words.count(mask.bit_count(), 'bit')} set"
+        shown = call.arguments[2]
+        mask = int.from_bytes(bytes.fromhex(shown["hex"]), "little")
+        if shown["size"] * 2 > len(shown["hex"]):  # an event keeps the first bytes only
+            return f"{text} bytes"
+        told = f"mask {mask:#x}" if mask.bit_length() <= MAX_MASK else "a mask"
+        return f"{text} bytes, {told}: {words.count(mask.bit_count(), 'bit')} set"
     if call.name == "arch_prctl" and call.arguments[0] == abi.ARCH_SET_FS:
         return f"{text}: FS points there"
     return text

@@ -66,6 +66,12 @@ def test_what_an_affinity_mask_means() -> None:
     mask = {"addr": "0x1", "size": 8, "hex": "0500000000000000"}
 
     assert explained(call("sched_getaffinity", [0, 8192, mask], 8)).endswith("= 8 bytes, mask 0x5: 2 bits set")
+    wide = {"addr": "0x1", "size": 128, "hex": "ff" * 125 + "000000"}
+    assert explained(call("sched_getaffinity", [0, 8192, wide], 128)).endswith("= 128 bytes, a mask: 1,000 bits set")
+    cut = {"addr": "0x1", "size": 256, "hex": "ff" * 128}
+    assert explained(call("sched_getaffinity", [0, 8192, cut], 256)).endswith(
+        "[CPUs 0-1023 and perhaps more]) = 256 bytes"
+    )
     failed = explained(call("sched_getaffinity", [0, 8192, "0x1"], -1, "EPERM"))
     assert failed == "sched_getaffinity(0, 8192, 0x1) = -1 EPERM: the runtime then takes 1"
 
