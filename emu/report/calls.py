@@ -70,22 +70,27 @@ def flags(value: int, prefix: str) -> str:
 
 def buffer(call: Syscall, value: dict[str, Any]) -> str:
     """What the kernel read or wrote behind a pointer."""
+    if call.name in ("sched_getaffinity", "sched_setaffinity"):
+        return affinity(content(value), value["size"])
+    if call.name == "rt_sigprocmask":
+        return signals(int.from_bytes(content(value), "little"))
     if "text" in value:
         shown = words.quoted(value["text"], LONG_TEXT)
         cut = value["size"] > len(value["text"].encode()) and not shown.endswith("...")
         return shown + "..." if cut else shown
     digits: str = value["hex"]
-    if call.name in ("sched_getaffinity", "sched_setaffinity"):
-        return affinity(digits, value["size"])
-    if call.name == "rt_sigprocmask":
-        return signals(int.from_bytes(bytes.fromhex(digits), "little"))
     return f"0x{digits[:LONG_HEX]}" + ("..." if len(digits) > LONG_HEX or value["size"] * 2 > len(digits) else "")
 
 
-def affinity(digits: str, size: int) -> str:
+def content(value: dict[str, Any]) -> bytes:
+    """The bytes of a buffer that are known."""
+    return value["text"].encode() if "text" in value else bytes.fromhex(value["hex"])
+
+
+def affinity(data: bytes, size: int) -> str:
     """An affinity mask of *size* bytes as the CPUs that it holds, as far as its bytes are known."""
-    mask = int.from_bytes(bytes.fromhex(digits), "little")
-    more = " and perhaps more" if size * 2 > len(digits) else ""
+    mask = int.from_bytes(data, "little")
+    more = " and perhaps more" if size > len(data) else ""
     return f"[CPUs {CpuSet(mask)}{more}]" if mask else f"[no CPU{more}]"
 
 

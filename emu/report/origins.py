@@ -213,9 +213,9 @@ def explained(call: Syscall) -> str:
     if call.name == "sched_getaffinity" and call.errno:
         return f"{text}: the runtime then takes 1"
     if call.name == "sched_getaffinity" and isinstance(call.arguments[2], dict):
-        shown = call.arguments[2]
-        mask = int.from_bytes(bytes.fromhex(shown["hex"]), "little")
-        if shown["size"] * 2 > len(shown["hex"]):  # an event keeps the first bytes only
+        shown = calls.content(call.arguments[2])
+        mask = int.from_bytes(shown, "little")
+        if call.arguments[2]["size"] > len(shown):  # an event keeps the first bytes only
             return f"{text} bytes"
         told = f"mask {mask:#x}" if mask.bit_length() <= MAX_MASK else "a mask"
         return f"{text} bytes, {told}: {words.count(mask.bit_count(), 'bit')} set"

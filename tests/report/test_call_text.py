@@ -72,6 +72,8 @@ def test_what_an_affinity_mask_means() -> None:
     assert explained(call("sched_getaffinity", [0, 8192, cut], 256)).endswith(
         "[CPUs 0-1023 and perhaps more]) = 256 bytes"
     )
+    letters = {"addr": "0x1", "size": 8, "text": "AAAAAAAA"}
+    assert explained(call("sched_getaffinity", [0, 8192, letters], 8)).endswith("mask 0x4141414141414141: 16 bits set")
     failed = explained(call("sched_getaffinity", [0, 8192, "0x1"], -1, "EPERM"))
     assert failed == "sched_getaffinity(0, 8192, 0x1) = -1 EPERM: the runtime then takes 1"
 
