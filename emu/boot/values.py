@@ -69,7 +69,8 @@ VALUES: tuple[Value, ...] = (
     # rt0_go
     Value("g0.stack.hi", "address", "Where the stack of g0 ends: the stack pointer in rt0_go.", ("runtime.rt0_go",),
           ("runtime.g0.stack.hi",), inputs=("stack:sp",)),
-    Value("g0.stack.lo", "address", "Where rt0_go supposes that g0's stack begins: 64 KiB below.",
+    Value("g0.stack.lo", "address",
+          "Where rt0_go supposes that g0's stack begins: 64 KiB below (104 bytes less up to Go 1.20).",
           ("runtime.rt0_go",), ("runtime.g0.stack.lo",), inputs=("value:g0.stack.hi", "source:64 KiB, asm_amd64.s")),
     Value("g0.stackguard0", "address", "Below it, a function's prologue asks for more stack.", ("runtime.rt0_go",),
           ("runtime.g0.stackguard0",), inputs=("value:g0.stack.lo",), key=False),

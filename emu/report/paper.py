@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 Spans = list[tuple[str, str]]
 
-CODES = {"name": "1", "value": "32", "call": "36", "world": "33", "faint": "2", "bad": "1;31", "head": "1;4", "": ""}
+CODES = {
+    "name": "1", "value": "32", "call": "36", "keys": "33", "world": "33", "faint": "2", "bad": "1;31", "head": "1;4",
+    "": "",
+}  # fmt: skip
+WHOLE = "world"  # a span of this style is not broken where it fits on a line of its own
 MIN_WIDTH = 40
 GAP = 2  # blanks between a line and what stands at its right edge
 
@@ -68,7 +72,7 @@ def wrapped(spans: Spans, width: int) -> list[Spans]:
     """*spans* as lines of at most *width* characters, broken at blanks, and within a word that is longer."""
     lines: list[Spans] = [[]]
     used = 0
-    for style, word in _words(spans):
+    for style, word in _words(spans, width):
         text = word
         if used + len(text.rstrip()) > width and used:
             _trim(lines[-1])
@@ -87,9 +91,13 @@ def wrapped(spans: Spans, width: int) -> list[Spans]:
     return lines
 
 
-def _words(spans: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _words(spans: Iterable[tuple[str, str]], width: int) -> Iterator[tuple[str, str]]:
     # Each word with the blanks that follow it; what no blank divides stays together only within its span.
     for style, text in spans:
+        if style == WHOLE and len(text.strip()) <= width:
+            yield "", text[: len(text) - len(text.lstrip())]
+            yield style, text.lstrip()
+            continue
         start = 0
         while start < len(text):
             end = text.find(" ", start)

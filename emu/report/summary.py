@@ -79,7 +79,7 @@ class Summary:
         changed = changes(self.record)
         yield from self._field("program", [("name", program(self.record))])
         world = ", ".join(changed) if changed else "the defaults"
-        yield from self._field("World", [("world", world), ("faint", "  (--set KEY=VALUE or --world FILE change it)")])
+        yield from self._field("World", [("keys", world), ("faint", "  (--set KEY=VALUE or --world FILE change it)")])
         style = "value" if self.record.outcome["kind"] == "reached" else "bad"
         yield from self._field("outcome", [(style, outcome(self.record))])
         for note in self.record.notes:

@@ -56,6 +56,12 @@ def test_tree_lines_without_boxes() -> None:
     assert boxes.stem(False) == without.stem(False) == "   "
 
 
+def test_a_key_with_its_value_is_not_torn() -> None:
+    """It goes to the next line as a whole; one that is wider than that is broken like anything else."""
+    assert list(Paper(40).lay([("", "x" * 30), ("world", "  World: cpus = 0-1")])) == ["x" * 30, "World: cpus = 0-1"]
+    assert list(Paper(40).lay([("world", "World: " + "y" * 60)])) == ["World:", "y" * 40, "y" * 20]
+
+
 def test_wrapping_keeps_the_words() -> None:
     """Spans may end in the middle of a line; blanks at line ends are dropped."""
     lines = wrapped([("a", "one two "), ("b", "three")], 9)
