@@ -72,14 +72,24 @@ class Engine:
         self.error: BaseException | None = None
         self.counter = accel.counter(self.uc)
         self._callbacks: list[Any] = []
-        self._context = ctypes.c_void_p()
-        check(self._library.uc_context_alloc(self.handle, ctypes.byref(self._context)), "context")
+        self._context, self._new = ctypes.c_void_p(), ctypes.c_void_p()
+        for context in (self._context, self._new):
+            check(self._library.uc_context_alloc(self.handle, ctypes.byref(context)), "context")
         self._pristine = self._save_context()
+        check(self._library.uc_context_save(self.handle, self._new), "context")
         self._vector_at = 0
 
     def __del__(self) -> None:
-        if getattr(self, "_context", None):
-            self._library.uc_context_free(self._context)
+        for name in ("_context", "_new"):
+            if getattr(self, name, None):
+                self._library.uc_context_free(getattr(self, name))
+
+    def reset(self) -> None:
+        """Make the CPU what it was when it was new; translated code and hooks stay, the count begins anew."""
+        check(self._library.uc_context_restore(self.handle, self._new), "context")
+        self.flush_tlb()
+        self.counter.reset()
+        self.error = None
 
     def registers(self, *names: str) -> Registers:
         """A raw accessor for *names*."""
@@ -109,6 +119,10 @@ class Engine:
     def forget_code(self, addr: int, size: int = 1) -> None:
         """Drop translated code of the range, so that hooks added since take effect in it."""
         self.uc.ctl_remove_cache(addr, addr + size)
+
+    def forget_all_code(self) -> None:
+        """Drop all translated code; for when memory that held some was changed behind the engine's back."""
+        self.uc.ctl_flush_tb()
 
     # Hooks
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from emu.image.image import Image
 from emu.machine import stack
+from emu.machine.base import Base, round_up
 from emu.machine.paging import VSYSCALL, PageTables
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
@@ -38,17 +39,12 @@ class Loaded:
     bias: int  # added to every link-time address
 
 
-def round_up(size: int) -> int:
-    """Whole hardware pages."""
-    return (size + PAGE - 1) & -PAGE
-
-
-def load(image: Image, world: World, pages: PageTables) -> Loaded:
+def load(image: Image, world: World, pages: PageTables, base: Base) -> Loaded:
     """Fill *pages* with the program, its stack and its vDSO; return what the kernel and the CPU must know."""
     bias = 0 if image.kind == "exec" else world.memory.load_bias
-    segments = _load_segments(image, pages, bias)
+    segments = _load_segments(base, pages, bias)
     end = max(addr + size for addr, size, _, _ in segments)
-    vdso = _load_vdso(world, pages)
+    vdso = _load_vdso(world, pages, base)
     argv = world.argv or (image.name,)
     exe = world.exe or f"/bin/{image.name}"
     top = world.memory.stack_top
@@ -68,7 +64,8 @@ def load(image: Image, world: World, pages: PageTables) -> Loaded:
 
     made = stack.build(top, argv=argv, env=world.env, execfn=exe, random=at_random(world), make_auxv=make_auxv)
     low = _load_stack(world, pages, made, top)
-    _load_vsyscall(world, pages)
+    if world.vsyscall:
+        base.map_code(pages, VSYSCALL, vdso_image.vsyscall_page())
     program = Program(
         name=image.name,
         exe=exe,
@@ -87,23 +84,16 @@ def load(image: Image, world: World, pages: PageTables) -> Loaded:
     return Loaded(program, image.entry + bias, made.sp, bias)
 
 
-def _load_segments(image: Image, pages: PageTables, bias: int) -> list[tuple[int, int, int, int]]:
+def _load_segments(base: Base, pages: PageTables, bias: int) -> list[tuple[int, int, int, int]]:
     segments = []
-    for segment in image.segments:
-        start = segment.addr & -PAGE
-        head = segment.addr - start
-        file_size = round_up(head + segment.file_size) if segment.file_size else 0
-        size = round_up(head + segment.size)
-        pages.map(start + bias, size, segment.prot)
-        if file_size:
-            offset = segment.offset - head
-            content = bytearray(image.data[offset : offset + file_size])
-            if segment.size > segment.file_size:
-                del content[head + segment.file_size :]  # padzero: the rest of the page is .bss
-            pages.poke(start + bias, bytes(content))
-            segments.append((start + bias, file_size, segment.prot, offset))
-        if size > file_size:
-            segments.append((start + bias + file_size, size - file_size, segment.prot, -1))
+    for span in base.spans:
+        start = span.addr + bias
+        pages.unmap(start, span.size)
+        base.map(pages, start, span.piece)
+        if span.file_size:
+            segments.append((start, span.file_size, span.prot, span.offset))
+        if span.size > span.file_size:
+            segments.append((start + span.file_size, span.size - span.file_size, span.prot, -1))
     return segments
 
 
@@ -114,30 +104,23 @@ def _load_stack(world: World, pages: PageTables, made: stack.InitialStack, top: 
     return low
 
 
-def _load_vdso(world: World, pages: PageTables) -> tuple[int, int] | None:
+def _load_vdso(world: World, pages: PageTables, base: Base) -> tuple[int, int] | None:
     if not world.vdso:
         return None
     built = vdso_image.build(world)
-    base = world.memory.vdso_base
-    size = round_up(len(built.image))
-    pages.map(base, size, PROT_READ | PROT_EXEC)
-    pages.poke(base, built.image)
-    pages.map(base - PAGE, PAGE, PROT_READ)
-    pages.poke(base - PAGE, built.vvar)
-    return base, base + size
+    at = world.memory.vdso_base
+    base.map_code(pages, at, built.image)
+    pages.map(at - PAGE, PAGE, PROT_READ)
+    pages.poke(at - PAGE, built.vvar)
+    return at, at + round_up(len(built.image))
 
 
-def _load_vsyscall(world: World, pages: PageTables) -> None:
-    if world.vsyscall:
-        pages.map(VSYSCALL, PAGE, PROT_READ | PROT_EXEC)
-        pages.poke(VSYSCALL, vdso_image.vsyscall_page())
-
-
-def load_supervisor(pages: PageTables, entry: int, sp: int) -> tuple[int, int]:
+def load_supervisor(pages: PageTables, base: Base, entry: int, sp: int) -> tuple[int, int]:
     """Map the page that takes the CPU to ring 3 at *entry* with stack *sp*; return (descriptor table, its stack)."""
     frame = struct.pack("<5Q", entry, USER_CS, USER_FLAGS, sp, USER_SS)
-    pages.map(SUPERVISOR_PAGE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC)
-    pages.poke(SUPERVISOR_PAGE, IRETQ.ljust(GDT_AT, b"\0") + DESCRIPTORS + frame)
+    content = IRETQ.ljust(GDT_AT, b"\0") + DESCRIPTORS + frame
+    pages.ram.bytes[base.supervisor : base.supervisor + len(content)] = content
+    pages.map_kept(SUPERVISOR_PAGE, base.supervisor, 1, PROT_READ | PROT_WRITE | PROT_EXEC)
     pages.make_supervisor(SUPERVISOR_PAGE)
     table = SUPERVISOR_PAGE + GDT_AT
     return table, table + len(DESCRIPTORS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emu.image.image import Image
 from emu.machine import load as loader
+from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
 from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
 from emu.machine.outcome import SIGNALS, Outcome
@@ -34,21 +35,35 @@ UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0:
 FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F))
 
 
+def ram_size(image: Image, world: World) -> int:
+    """Bytes of guest RAM: what *world* allows, page tables, and what :class:`Base` keeps."""
+    limit = world.memory.limit // PAGE
+    return (kept_frames(image) + limit + limit // 256 + 4096) * PAGE
+
+
 class Machine:
     """One guest.  *image* is loaded and the CPU stands before its first instruction."""
 
     def __init__(self, image: Image, world: World) -> None:
-        self.image, self.world = image, world
-        limit = world.memory.limit // PAGE
-        self.ram = Ram((limit + limit // 256 + 4096) * PAGE)
-        self.pages = PageTables(self.ram, limit, self._flush)
-        self.loaded = loader.load(image, world, self.pages)
-        table, stack = loader.load_supervisor(self.pages, self.loaded.entry, self.loaded.sp)
+        self.image = image
+        self.ram = Ram(ram_size(image, world))
+        self.base = Base(image, self.ram)
+        self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
         self.engine = Engine(self.ram, self.pages.root)
+        self.counter: Counter = self.engine.counter
+        self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
+        self._answer = self.engine.registers("rax", "rcx", "r11")
+        self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
+        self._add_hooks()
+        self._begin(world)
+
+    def _begin(self, world: World) -> None:
+        self.world = world
+        self.loaded = loader.load(self.image, world, self.pages, self.base)
+        table, stack = loader.load_supervisor(self.pages, self.base, self.loaded.entry, self.loaded.sp)
         self.engine.set_descriptors(table, len(loader.DESCRIPTORS))
         for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
             self.engine.write(name, value)
-        self.counter: Counter = self.engine.counter
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
         self.pages.lazy = self._area_of
         self.task = self.kernel.main
@@ -59,16 +74,31 @@ class Machine:
         self._slept_ns = 0
         self._limit = self._work_limit()
         self._fs_base = self._gs_base = 0
-        self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
-        self._answer = self.engine.registers("rax", "rcx", "r11")
-        self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
-        self._add_hooks()
+
+    def takes(self, world: World) -> bool:
+        """Tell whether :meth:`begin_anew` can do *world*: its memory fits into this machine's."""
+        return ram_size(self.image, world) <= self.ram.size
+
+    def begin_anew(self, world: World) -> None:
+        """Become what a new machine for *world* would be, but keep the engine with the code that it has translated.
+
+        Whatever happened before, what follows is the same as on a new machine, to the last instruction.
+        """
+        if self.base.restore(self.pages) or self.pages.new_code:
+            self.engine.forget_all_code()
+        self.ram.reset()
+        self.pages.clear(world.memory.limit // PAGE)
+        self.engine.reset()
+        self._begin(world)
 
     def _flush(self) -> None:
         self.engine.flush_tlb()
 
     def _area_of(self, addr: int) -> tuple[int, int, int] | None:
-        area = self.kernel.space.areas.at(addr)
+        space = self.kernel.space
+        area = space.areas.at(addr)
+        if area is None and space.grow_stack(addr):
+            area = space.areas.at(addr)
         return None if area is None else (area.start, area.end, area.prot)
 
     def _add_hooks(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 
+from emu.machine import accel
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, OutOfFrames
 
@@ -44,11 +45,17 @@ class PageTables:
 
     def __init__(self, ram: Ram, limit_frames: int, flush: Callable[[], None]) -> None:
         self.ram = ram
-        self.root = ram.take(1)
+        self._flush = flush
+        self.clear(limit_frames)
+
+    def clear(self, limit_frames: int) -> None:
+        """Begin anew, with nothing mapped, in a :class:`Ram` that has none of the old tables any more."""
+        self.root = self.ram.take(1)
         self.lazy: LazyProt | None = None  # the kernel's, once there is one
+        self.before_drop: Callable[[], None] | None = None  # an observer's: called while what unmap drops is still there
         self.frames = 0  # frames behind guest pages; page tables do not count
         self.limit_frames = limit_frames
-        self._flush = flush
+        self.new_code = False  # pages were made executable that are no kept frames as they were
         self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
 
     # Walking
@@ -114,17 +121,44 @@ class PageTables:
             return
         self.fill(addr, size, prot)
 
+    def map_kept(self, addr: int, first: int, count: int, prot: int) -> None:
+        """Map *count* frames from physical address *first* on, which :meth:`Ram.keep` holds, with what is in them."""
+        self.unmap(addr, count * PAGE)
+        self._charge(count)
+        for table, low, high in self._runs(addr, count * PAGE, make=True):
+            assert table is not None
+            self._enter(table, low, high, first | entry_bits(prot))
+            first += (high - low) * PAGE
+
     def fill(self, addr: int, size: int, prot: int) -> None:
         """Give every page of the range, none of which has one, a fresh frame."""
         bits = entry_bits(prot)
         self._charge(size // PAGE)
+        if prot & PROT_EXEC:
+            self.new_code = True
         for table, low, high in self._runs(addr, size, make=True):
             assert table is not None
-            count = high - low
-            first = self.ram.take(count) | bits
-            self.ram.words[table + low : table + high] = memoryview(
-                array("Q", range(first, first + count * PAGE, PAGE))
-            )
+            self._enter(table, low, high, self.ram.take(high - low) | bits)
+
+    def _enter(self, table: int, low: int, high: int, first: int) -> None:
+        # Entries for contiguous frames; *first* is the first one, its bits included.
+        entries = array("Q", range(first, first + (high - low) * PAGE, PAGE))
+        self.ram.words[table + low : table + high] = memoryview(entries)
+
+    def dirty(self, addr: int, size: int) -> list[tuple[int, bytes]]:
+        """Where in the range pages have D set: (number of a page in the range, their numbers counted from there).
+
+        The numbers are packed as :func:`emu.machine.accel.dirty_pages` returns them.
+        """
+        found = []
+        at = 0
+        for table, low, high in self._runs(addr, size, make=False):
+            if table is not None:
+                pages = accel.dirty_pages(self.ram.host_addr + 8 * (table + low), high - low)
+                if pages:
+                    found.append((at, pages))
+            at += high - low
+        return found
 
     def _charge(self, count: int) -> None:
         if self.frames + count > self.limit_frames:
@@ -133,6 +167,8 @@ class PageTables:
 
     def unmap(self, addr: int, size: int) -> None:
         """Drop every page of the range and give its frames back."""
+        if self.before_drop is not None:
+            self.before_drop()
         changed = False
         words = self.ram.words
         for table, low, high in self._present_runs(addr, size):
@@ -179,6 +215,8 @@ class PageTables:
     def protect(self, addr: int, size: int, prot: int) -> None:
         """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
         bits = entry_bits(prot)
+        if prot & PROT_EXEC:
+            self.new_code = True
         words = self.ram.words
         keep = ADDRESS | ACCESSED | DIRTY
         for table, low, high in self._present_runs(addr, size):

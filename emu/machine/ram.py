@@ -2,7 +2,8 @@
 
 The mapping is anonymous and unreserved, so that a guest of gigabytes costs the host only what it touches.  Frames
 are handed out upwards from the bottom, in contiguous runs where asked for; a frame that is given back reads as zero
-when it is handed out again, because its host memory was dropped.
+when it is handed out again, because its host memory was dropped.  The first ones may be kept: their contents outlive
+:meth:`Ram.reset`, and nobody else ever gets them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Ram:
         self.host_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.host))
         self._next = 0  # frames below were handed out at least once
         self._free: list[tuple[int, int]] = []  # runs (first frame, count) that were given back
+        self.kept = 0  # frames below stay what they are
+        self.lost = False  # one of those was given back, and reads as zero now
 
     @property
     def frames_used(self) -> int:
@@ -52,6 +55,9 @@ class Ram:
         """Take back *count* frames from physical address *addr* on; their contents are gone."""
         self.clear(addr, count)
         first = addr // PAGE
+        if first < self.kept:
+            self.lost = True
+            return
         if self._free and self._free[-1][0] + self._free[-1][1] == first:  # the common case: one run, page by page
             self._free[-1] = (self._free[-1][0], self._free[-1][1] + count)
         else:
@@ -60,3 +66,15 @@ class Ram:
     def clear(self, addr: int, count: int) -> None:
         """Make *count* frames read as zero, giving their memory back to the host."""
         self.host.madvise(mmap.MADV_DONTNEED, addr, count * PAGE)
+
+    def keep(self) -> None:
+        """Keep every frame that was handed out so far."""
+        self.kept = self._next
+
+    def reset(self) -> None:
+        """Take back all frames but those that are kept, so that they are handed out again in the same order."""
+        if self._next > self.kept:
+            self.clear(self.kept * PAGE, self._next - self.kept)
+        self._next = self.kept
+        self._free.clear()
+        self.lost = False
