@@ -9,7 +9,7 @@ Small mappings get their frames at once; in large ones a slice of 2 MiB is fille
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from emu.machine import accel
 from emu.machine.ram import Ram
@@ -57,6 +57,11 @@ class PageTables:
         self.limit_frames = limit_frames
         self.new_code = False  # pages were made executable that are no kept frames as they were
         self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
+
+    @property
+    def tables(self) -> Mapping[int, int]:
+        """Every page table: what it covers (address // SLICE) -> index of its first entry in ``ram.words``."""
+        return self._tables
 
     # Walking
 
