@@ -34,12 +34,10 @@ def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) 
 
     Raises UnknownFunction if the program has no function *until*.
     """
-    stop_at = image.function(until)
-    if stop_at is None:
-        raise UnknownFunction(f"{image.name} has no function {until}")
+    stop_at = entry_of(image, until)
     machine = Machine(image, world)
     watch = Capture(machine, image) if capture else None
-    outcome = machine.run(stop_at.entry + machine.loaded.bias, until)
+    outcome = machine.run(stop_at + machine.loaded.bias, until)
     if watch is not None:
         watch.finish()
     return make_record(image, world, machine, outcome, watch)
@@ -84,6 +82,20 @@ def binary(image: Image) -> Json:
         "stripped": image.stripped,
         "dwarf": image.dwarf,
     }
+
+def totals(machine: Machine) -> Json:
+    """The record's totals."""
+    return {
+        "instructions": machine.total(),
+        "syscalls": len(machine.kernel.events),
+        "tasks": len(machine.kernel.tasks),
+    }
+
+
+def printed(machine: Machine) -> str:
+    """What the guest wrote to standard output and error."""
+    return b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
+
 
 
 def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> Json:

@@ -55,24 +55,38 @@ class Capture:
 
     def __init__(self, machine: Machine, image: Image, rows: Sequence[Row] = ROWS) -> None:
         self.machine, self.image = machine, image
-        self.frames: list[Frame] = []  # every call, in order of entry
-        self._stack: list[int] = []  # indices of those that are still running
         self._watch = GlobalsWatch(machine, image.layouts)
         self._decoder = Decoder(image.layouts, machine.pages.peek)
-        self._seen_syscalls = 0
-        self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
-        self.notes: list[str] = []
         self._hooks: list[int] = []
         self._return_hooks: set[int] = set()
         self._callers: dict[int, str | None] = {}
         self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
         self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
         self._bias = machine.loaded.bias
-        self.touched: dict[str, Change] = {}  # every leaf that ever changed, with its newest value
+        self._begin()
         for row in rows:
             function = image.function(row.name)
             if function is not None:
                 self._watch_entry(row, function)
+
+    def _begin(self) -> None:
+        self.frames: list[Frame] = []  # every call, in order of entry
+        self._stack: list[int] = []  # indices of those that are still running
+        self._seen_syscalls = 0
+        self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
+        self.notes: list[str] = []
+        self.touched: dict[str, Change] = {}  # every leaf that ever changed, with its newest value
+        self._returns: set[int] = set()  # addresses that a call of this boot returns to
+
+    @property
+    def whole(self) -> bool:
+        """True while entries are watched; a boot of too many calls ends that for good."""
+        return not self.notes
+
+    def begin_anew(self) -> None:
+        """Watch the next boot of a machine that began anew; must be :attr:`whole`.  All hooks stay."""
+        self._begin()
+        self._watch.begin_anew()
 
     def _watch_entry(self, row: Row, function: Function) -> None:
         def entered(_uc: int, addr: int, _size: int, _data: int) -> None:
@@ -151,6 +165,7 @@ class Capture:
         return self._callers[returns_to]
 
     def _watch_return(self, addr: int) -> None:
+        self._returns.add(addr)
         if addr in self._return_hooks:
             return
         self._return_hooks.add(addr)
@@ -158,6 +173,8 @@ class Capture:
         self.machine.engine.forget_code(addr)  # it may have been translated already, without the hook
 
     def _returned(self, pc: int) -> None:
+        if pc not in self._returns:
+            return  # a hook that an earlier boot needed
         sp, *registers = self._registers.read()
         if not self._stack or self.frames[self._stack[-1]].sp >= sp or self.machine.at_limit():
             return  # another way to the same instruction

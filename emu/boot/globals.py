@@ -63,6 +63,11 @@ class GlobalsWatch:
         self._bias = machine.loaded.bias
         self._decoder = Decoder(layouts, machine.pages.peek)
         self._leaves: dict[tuple[int, int], list[tuple[str, int, Type]]] = {}
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Take what memory holds now for the start, as after the machine began anew."""
+        machine = self._machine
         self._regions = [_Region(machine, low, high - low) for low, high in writable_ranges(machine)]
 
     def changes(self) -> list[Change]:

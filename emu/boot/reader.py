@@ -67,6 +67,7 @@ class Reader:
         self.decoder = Decoder(image.layouts, machine.pages.peek)
         self._fields: dict[tuple[str, str], tuple[int, Type] | None] = {}
 
+        self._places: dict[str, tuple[int, Type] | str] = {}  # or why there is none
     def raw(self, addr: int, size: int) -> bytes:
         """Guest memory; raises Missing(UNREADABLE)."""
         try:
@@ -84,7 +85,18 @@ class Reader:
 
     def place(self, path: str) -> tuple[int, Type]:
         """Run-time address and type of a variable or of a field within one; raises Missing."""
-        addr, kind = locate(self.image, path)
+        found = self._places.get(path)
+        if found is None:
+            found = self._places[path] = self._located(path)
+        if isinstance(found, str):
+            raise Missing(found)
+        return found
+
+    def _located(self, path: str) -> tuple[int, Type] | str:
+        try:
+            addr, kind = locate(self.image, path)
+        except Missing as absence:
+            return absence.reason
         return addr + self.bias, kind
 
     def value(self, path: str) -> Any:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from emu.boot.reader import NOT_IN_RELEASE, NOT_REACHED, Missing, Reader
-from emu.image.image import Image
-from emu.machine.machine import Machine
 from syscalls.auxv import NAMES as AUXV_NAMES
 
 P_STATUS = ("idle", "running", "syscall", "gcstop", "dead")  # runtime2.go, _Pidle ... _Pdead
@@ -226,9 +224,8 @@ VIEWS: tuple[tuple[str, Callable[[Reader], Any]], ...] = (
 )
 
 
-def views(machine: Machine, image: Image) -> tuple[dict[str, Any], dict[str, str]]:
+def views(reader: Reader) -> tuple[dict[str, Any], dict[str, str]]:
     """Every view by name; and of those that cannot be had, why."""
-    reader = Reader(machine, image)
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     for name, view in VIEWS:

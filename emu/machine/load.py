@@ -39,9 +39,14 @@ class Loaded:
     bias: int  # added to every link-time address
 
 
+def load_bias(image: Image, world: World) -> int:
+    """What is added to every link-time address of *image*."""
+    return 0 if image.kind == "exec" else world.memory.load_bias
+
+
 def load(image: Image, world: World, pages: PageTables, base: Base) -> Loaded:
     """Fill *pages* with the program, its stack and its vDSO; return what the kernel and the CPU must know."""
-    bias = 0 if image.kind == "exec" else world.memory.load_bias
+    bias = load_bias(image, world)
     segments = _load_segments(base, pages, bias)
     end = max(addr + size for addr, size, _, _ in segments)
     vdso = _load_vdso(world, pages, base)

@@ -76,8 +76,8 @@ class Machine:
         self._fs_base = self._gs_base = 0
 
     def takes(self, world: World) -> bool:
-        """Tell whether :meth:`begin_anew` can do *world*: its memory fits into this machine's."""
-        return ram_size(self.image, world) <= self.ram.size
+        """Tell whether :meth:`begin_anew` can do *world*: its memory fits, and the program lies where it lay."""
+        return ram_size(self.image, world) <= self.ram.size and loader.load_bias(self.image, world) == self.loaded.bias
 
     def begin_anew(self, world: World) -> None:
         """Become what a new machine for *world* would be, but keep the engine with the code that it has translated.
