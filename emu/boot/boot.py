@@ -43,23 +43,36 @@ def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) 
     return make_record(image, world, machine, outcome, watch)
 
 
-def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, watch: Capture | None) -> BootRecord:
-    """Put down what *machine* did."""
+def entry_of(image: Image, name: str) -> int:
+    """The link-time address of the function *name*; raises UnknownFunction."""
+    function = image.function(name)
+    if function is None:
+        raise UnknownFunction(f"{image.name} has no function {name}")
+    return function.entry
+
+
+def make_record(
+    image: Image,
+    world: World,
+    machine: Machine,
+    outcome: Outcome,
+    watch: Capture | None,
+    *,
+    reader: Reader | None = None,
+) -> BootRecord:
+    """Put down what *machine* did; a *reader* that was used for it before saves time."""
     source = "dwarf" if image.dwarf else "symbol"
-    output = b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
-    shown, missing = views(machine, image) if watch else ({}, {})
-    variables, absent = declared(Reader(machine, image)) if watch else ({}, {})
+    reader = reader or Reader(machine, image)
+    output = printed(machine)
+    shown, missing = views(reader) if watch else ({}, {})
+    variables, absent = declared(reader) if watch else ({}, {})
     changed = {name: change.after for name, change in watch.touched.items()} if watch else {}
     order = watch.after_call if watch else [None] * len(machine.kernel.events)
     return BootRecord(
         binary=binary(image),
         world=as_dict(world),
         outcome=describe(image, machine, outcome, output),
-        totals={
-            "instructions": machine.total(),
-            "syscalls": len(machine.kernel.events),
-            "tasks": len(machine.kernel.tasks),
-        },
+        totals=totals(machine),
         functions=tuple(watch.calls(source)) if watch else (),
         syscalls=tuple(syscall(event, seen) for event, seen in zip(machine.kernel.events, order, strict=True)),
         globals=variables | changed,
@@ -70,18 +83,6 @@ def make_record(image: Image, world: World, machine: Machine, outcome: Outcome, 
         notes=(*image.notes, *(watch.notes if watch else ())),
     )
 
-
-def binary(image: Image) -> Json:
-    """The record's description of the program."""
-    return {
-        "name": image.name,
-        "sha256": image.sha256,
-        "go": image.go,
-        "entry": hex(image.entry),
-        "kind": image.kind,
-        "stripped": image.stripped,
-        "dwarf": image.dwarf,
-    }
 
 def totals(machine: Machine) -> Json:
     """The record's totals."""
@@ -96,6 +97,18 @@ def printed(machine: Machine) -> str:
     """What the guest wrote to standard output and error."""
     return b"".join(data for _, data in machine.kernel.output).decode("utf-8", "backslashreplace")
 
+
+def binary(image: Image) -> Json:
+    """The record's description of the program."""
+    return {
+        "name": image.name,
+        "sha256": image.sha256,
+        "go": image.go,
+        "entry": hex(image.entry),
+        "kind": image.kind,
+        "stripped": image.stripped,
+        "dwarf": image.dwarf,
+    }
 
 
 def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> Json:
