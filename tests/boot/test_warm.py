@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from emu.boot import capture
 from emu.boot.boot import UnknownFunction, boot
 from emu.boot.reader import Missing
 from emu.boot.warm import Warm
+from emu.cli.boot import BUNDLED
+from emu.image.image import Image, load
 from syscalls.world import World
 from syscalls.worldfile import load as load_world
-from tests.booted import booted, image_of
+from tests.booted import booted
 
 FIXED: tuple[tuple[str, ...], ...] = (
     (),
@@ -34,6 +37,12 @@ FIXED: tuple[tuple[str, ...], ...] = (
     ("env.GOMAXPROCS=5", "seed=77"),
 )
 CRASH = replace(World(), auxv=(("AT_SYSINFO_EHDR", 0x1234_5000),))  # the vDSO's parser touches what is not mapped
+
+
+@cache
+def image_of(path: Path = BUNDLED) -> Image:
+    """The program at *path*."""
+    return load(path)
 
 
 def some_worlds(seed: int, count: int) -> list[tuple[str, ...]]:
@@ -64,7 +73,7 @@ def test_records_equal_those_of_new_machines_in_any_order() -> None:
     for number, settings in enumerate(order):
         record = warm.boot(load_world(None, settings))
 
-        assert record.to_json() == booted(None, *settings).to_json(), (seed, number, settings)
+        assert record.to_json() == booted(BUNDLED, *settings).to_json(), (seed, number, settings)
 
 
 @pytest.mark.parametrize("name", ["esbuild-0.0.2", "hello-1.19.8", "hello-1.24.11-pie", "hello-1.24.11-stripped"])
@@ -95,7 +104,7 @@ def test_bare_boots_end_alike_and_hold_the_same_values() -> None:
     warm = Warm(image_of())
 
     for settings in (*FIXED, *FIXED):
-        record = booted(None, *settings)
+        record = booted(BUNDLED, *settings)
         bare = warm.bare(load_world(None, settings))
 
         assert (bare.outcome, bare.totals) == (record.outcome, record.totals), settings
