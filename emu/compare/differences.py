@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from emu.boot.calls import arguments
 from emu.boot.decode import Decoder
-from emu.compare.causes import FILES
+from emu.compare.causes import CURRENT_CPU, FILES
 from emu.compare.emulated import Emulated
 from emu.compare.evidence import Evidence, Visit
 from emu.compare.leaves import LeafTally
+from emu.compare.memory import MemoryTally
 from emu.compare.places import Places
 from emu.image.types import Layouts
 from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
+from syscalls.numbers import NUMBERS
 from syscalls.row import ADDRESS
 
+RSEQ = NUMBERS["rseq"]
 STAT = "stat"  # the kind of a struct stat argument
 NEVER = 1 << 60  # when a difference shows that no call of the record can be blamed for
 
@@ -39,7 +43,7 @@ class Difference:
     cause: str | None = None
 
 
-KINDS = ("system call", "leaf", "function", "count", "end")
+KINDS = ("system call", "leaf", "function", "count", "memory", "end")
 """In the order in which they are shown when they were seen at the same time: the likely reason first."""
 
 
@@ -153,4 +157,14 @@ def leaves(tally: LeafTally, layouts: Layouts, run: Emulated, theirs: Evidence) 
     for addr in tally.unnamed_differences:
         mine, other = (one.read(addr + one.bias, 8).hex() for one in (run.evidence, theirs))
         found.append(Difference("leaf", f"bytes at {addr:#x}", mine, other, None))
+    return found
+
+
+def words(tally: MemoryTally, calls: Sequence[SyscallEvent]) -> list[Difference]:
+    """Word the differences of the memory behind the globals; *calls* are the emulated run's system calls."""
+    areas = [(call.args[0], call.args[0] + call.args[1]) for call in calls if call.nr == RSEQ and not call.result]
+    found = []
+    for addr, mine, other in tally.differences:
+        cause = CURRENT_CPU if any(low <= addr < high for low, high in areas) else None
+        found.append(Difference("memory", f"word at {addr:#x}", hex(mine), hex(other), None, cause=cause))
     return found

@@ -45,6 +45,13 @@ class Places:
                 ending = addr + shift
         return addr if ending is None else ending
 
+    def native(self, addr: int) -> int:
+        """Return where on the native machine that lies which is at the emulated *addr*."""
+        for start, end, shift in self._spans:
+            if start <= addr - shift < end:
+                return addr - shift
+        return addr
+
     def same(self, ours: int, theirs: int) -> bool:
         """Tell whether emulated *ours* and native *theirs* are the same number or point at the same place."""
         return ours == theirs or self.emulated(theirs) == ours

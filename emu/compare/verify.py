@@ -14,7 +14,7 @@ from typing import Any
 
 from emu.boot.boot import MSTART, UnknownFunction
 from emu.boot.globals import writable_ranges
-from emu.compare import differences
+from emu.compare import differences, memory
 from emu.compare.causes import CAUSES, IMPOSED, LAYOUT
 from emu.compare.differences import KINDS, Difference
 from emu.compare.emulated import Emulated, emulate
@@ -90,6 +90,7 @@ def _judge(image: Image, world: World, run: Emulated, native: Evidence) -> Verdi
     places = Places(run.evidence, native, [(segment.addr, segment.size) for segment in image.segments])
     comparer = Comparer(image.layouts, run.evidence, native, places)
     tally = comparer.segments(writable_ranges(run.machine))
+    beyond = memory.compare(run.machine, run.evidence, native, places)
     visits = differences.functions(run.evidence, native)
     found = [
         *differences.ends(run, native),
@@ -97,9 +98,11 @@ def _judge(image: Image, world: World, run: Emulated, native: Evidence) -> Verdi
         *differences.system_calls(run, native, places),
         *differences.counts(run.evidence, native, visits),
         *differences.leaves(tally, image.layouts, run, native),
+        *differences.words(beyond, run.evidence.syscalls),
     ]
     found.sort(key=lambda one: (one.seen, KINDS.index(one.kind)))
     explained = Counter(one.cause for one in found if one.cause)
+    moved = tally.same_place + beyond.same_place
     differing = {kind: sum(one.kind == kind for one in found) for kind in KINDS}
     pairs = {  # what -> (compared, equal)
         "functions in order": (n := max(len(native.visits), len(run.evidence.visits)), n - differing["function"]),
@@ -112,6 +115,7 @@ def _judge(image: Image, world: World, run: Emulated, native: Evidence) -> Verdi
         "leaves": (tally.leaves, tally.equal),
         "leaves without an address": (tally.plain, tally.plain_equal),
         "bytes of globals": (tally.bytes, tally.bytes - tally.bytes_differing),
+        "bytes of heap and stack": (beyond.bytes, beyond.equal),
     }
     return Verdict(
         binary=run.record.binary,
@@ -119,7 +123,7 @@ def _judge(image: Image, world: World, run: Emulated, native: Evidence) -> Verdi
         end=native.end,
         compared={what: compared for what, (compared, _) in pairs.items()},
         equal={what: equal for what, (_, equal) in pairs.items()},
-        causes={cause: explained[cause] + (tally.same_place if cause == LAYOUT else 0) for cause in CAUSES},
+        causes={cause: explained[cause] + (moved if cause == LAYOUT else 0) for cause in CAUSES},
         differences=tuple(one for one in found if one.cause is None),
     )
 

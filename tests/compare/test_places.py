@@ -7,12 +7,16 @@ import struct
 
 import pytest
 
+from emu.compare.causes import CURRENT_CPU
+from emu.compare.differences import words
 from emu.compare.evidence import Evidence
 from emu.compare.leaves import Comparer, LeafTally
+from emu.compare.memory import MemoryTally
 from emu.compare.places import Places
 from emu.image.types import Layouts, LayoutTables
 from syscalls.events import SyscallEvent
 from syscalls.guest import GuestFault
+from syscalls.numbers import NUMBERS
 
 MMAP = 9
 HERE, THERE = 0x7000_0000, 0x9000_0000  # the one mapping: emulated, native
@@ -130,6 +134,15 @@ def test_bytes_of_no_variable_count_too() -> None:
 
     assert tally.unnamed_differences == [DATA + 56]
     assert tally.differences == []
+
+
+def test_only_the_area_of_rseq_may_hold_another_cpu() -> None:
+    """The kernel writes there; the same difference anywhere else is a failure."""
+    registered = SyscallEvent(NUMBERS["rseq"], "rseq", (0x1000, 32, 0, 0), 0, None, False, 1, 0)
+    refused = SyscallEvent(NUMBERS["rseq"], "rseq", (0x2000, 32, 0, 0), -22, "EINVAL", False, 1, 0)
+    tally = MemoryTally(differences=[(0x1000, 0, 1 << 32 | 1), (0x1020, 0, 1), (0x2000, 0, 1)])
+
+    assert [one.cause for one in words(tally, [registered, refused])] == [CURRENT_CPU, None, None]
 
 
 def test_content_that_only_one_side_can_read() -> None:
