@@ -78,7 +78,7 @@ class Responses:
         """
         chosen = None
         for rule in self.by_nr[nr]:
-            if rule.path is not None and rule.path != path():
+            if rule.path is not None and rule.path != _plain(path()):
                 continue
             rule.count += 1
             if chosen is None and rule.when.hits(rule.count):
@@ -95,6 +95,11 @@ class Responses:
             rule.count = count
 
 
+def _plain(path: bytes | None) -> bytes | None:
+    # Repeated slashes count as one (path_resolution(7)): Go 1.25 opens /sys/fs/cgroup//cpu.max.
+    return None if path is None else re.sub(rb"/{2,}", b"/", path)
+
+
 def compile_rule(response: Response) -> Rule:
     """Turn one response of the World into a rule; raise WorldError for what it cannot mean."""
     errno = 0
@@ -105,4 +110,4 @@ def compile_rule(response: Response) -> Rule:
     if not errno and response.result is None and response.data is None:
         raise WorldError("response", f"the response to {response.call} changes nothing", "errno, result or data")
     path = None if response.path is None else response.path.encode("utf-8", "surrogateescape")
-    return Rule(parse_when(response.when), path, errno, response.result, response.data)
+    return Rule(parse_when(response.when), _plain(path), errno, response.result, response.data)

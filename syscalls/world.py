@@ -148,7 +148,7 @@ class Response:
     """A rule that changes what one call returns, whatever the kernel would have said.
 
     It applies to calls named *call* (a syscall's name) whose first path argument is *path* (or whose descriptor was
-    opened from it), counted from 1 among the calls that match, as *when* says: ``N``, ``N..M``, ``N+`` (N and all
+    opened from it; repeated slashes count as one), counted from 1 among the calls that match, as *when* says: ``N``, ``N..M``, ``N+`` (N and all
     later ones), ``N..M+S`` or ``N+S`` (every S-th), the grammar of ``strace -e inject=...:when=``.
 
     With *errno* or *result* the call is not performed: it returns ``-errno`` or *result* (*data*, if given, is

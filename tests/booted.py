@@ -4,18 +4,52 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from emu.boot import values
 from emu.boot.boot import MSTART, boot
 from emu.boot.record import BootRecord
 from emu.cli.boot import BUNDLED
-from emu.image.image import load
+from emu.image.image import Image, load
+from syscalls.world import World
 from syscalls.worldfile import load as load_world
 
 
 @cache
-def booted(path: Path = BUNDLED, *settings: str, world: str | None = None, until: str = MSTART) -> BootRecord:
+def image_of(path: Path | None = None) -> Image:
+    """The program at *path*; None: the bundled hello."""
+    return load(path or BUNDLED)
+
+
+@cache
+def booted(path: Path | None = None, *settings: str, world: str | None = None, until: str = MSTART) -> BootRecord:
     """The record of the program at *path* in the default World (or *world*) with *settings* (``KEY=VALUE``)."""
-    return boot(load(path), load_world(world, settings), until)
+    return boot(image_of(path), load_world(world, settings), until)
+
+
+def boot_in(path: Path | None, world: World) -> BootRecord:
+    """The record of the program at *path* in *world*."""
+    return boot(image_of(path), world)
+
+
+def value(record: BootRecord, name: str) -> Any:
+    """What *record* says of the declared value *name*; fails where it is absent."""
+    found = values.read(record, values.BY_NAME[name])
+    assert isinstance(found, values.Captured), f"{name}: {found}"
+    return found.value
+
+
+def number(record: BootRecord, name: str) -> int:
+    """The declared value *name*, which is an integer."""
+    found = value(record, name)
+    assert isinstance(found, int)
+    return found
+
+
+def release_of(record: BootRecord) -> tuple[int, int]:
+    """The Go release of the record's program: (1, 27) of "go1.27.3"."""
+    major, minor = str(record.binary["go"]).removeprefix("go").split(".")[:2]
+    return int(major), int(minor)
 
 
 UNSTRIPPED = (

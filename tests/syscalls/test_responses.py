@@ -64,6 +64,14 @@ def test_a_rule_may_name_a_path() -> None:
     assert [openat(g, PMD), openat(g, b"/dev/null\0"), openat(g, PMD), openat(g, b"/dev/null\0")] == [3, 4, 5, -EACCES]
 
 
+def test_repeated_slashes_count_as_one() -> None:
+    """The rule means the file, however the program or the rule spells it."""
+    g = ruled(Response("openat", path="//dev/null", errno="EACCES"))
+
+    assert openat(g, b"/dev/zero") >= 0
+    assert openat(g, b"/dev///null") == -EACCES
+
+
 def test_a_descriptor_counts_as_the_path_it_was_opened_from() -> None:
     """``read`` of a file is matched by the file's path; other descriptors are left alone."""
     g = ruled(Response("read", path="/dev/zero", data=b"not zero"))
