@@ -16,6 +16,7 @@ from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
 COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",
     "info": "what a program is, which bootstrap functions it has and what of it can be captured",
+    "symbolize": "write a copy of a program with a symbol table, for gdb, nm, objdump and perf",
     "verify": "run a program natively and emulated, and compare everything up to runtime.mstart",
 }
 
@@ -85,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         raise UsageError(f"a command is missing; there are {', '.join(COMMANDS)} (rt0 --help)")
     if arguments[0] in ("-h", "--help", "help"):
-        commands = "\n".join(f"  {name:<6} {text}" for name, text in COMMANDS.items())
+        commands = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
         print(HELP.format(commands=commands))
         return OK
     command, rest = arguments[0], arguments[1:]
@@ -104,6 +105,10 @@ def _dispatch(arguments: list[str]) -> int:
         from emu.cli import verify
 
         return verify.run(rest)
+    if command == "symbolize":
+        from emu.cli import symbolize
+
+        return symbolize.run(rest)
     from emu.cli import info
 
     return info.run(rest)

@@ -13,9 +13,10 @@ from emu.image.elf import SHT_SYMTAB, Elf
 from emu.image.errors import Unreadable
 
 SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
-STT_OBJECT, STT_FUNC = 1, 2
+STT_OBJECT, STT_FUNC, STT_FILE = 1, 2, 4
 TYPE_MASK = 15
 SHN_UNDEF = 0
+MADE_BY_US = "rt0 symbolize"  # the name of a "file": marks a table that emu.image.symbolize made for a stripped program
 
 
 class Symbol(NamedTuple):
@@ -36,6 +37,11 @@ class SymbolTable:
 
     def __bool__(self) -> bool:
         return self._section is not None and self._section.file_size > SYM.size
+
+    @property
+    def is_partial(self) -> bool:
+        """True if no linker made the table: that it lacks a name does not say that the program lacks the thing."""
+        return MADE_BY_US in self._by_name
 
     @cached_property
     def all(self) -> tuple[Symbol, ...]:
