@@ -12,8 +12,8 @@ LAYOUT, FILES, CURRENT_CPU = "address-space layout", "file identity", "current C
 
 CAUSES: Mapping[str, str] = {
     LAYOUT: "the kernels placed a mapping elsewhere: the addresses differ, but point at the same place",
-    CURRENT_CPU: "the kernel keeps the number of the CPU that runs the program in the area that rseq registered",
     FILES: "a stat of a file tells the device, inode, size, mode and times that it has in each machine's tree",
+    CURRENT_CPU: "the kernel keeps the number of the CPU that runs the program in the area that rseq registered",
 }
 
 IMPOSED: Mapping[str, str] = {
