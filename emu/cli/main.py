@@ -17,6 +17,7 @@ COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",
     "info": "what a program is, which bootstrap functions it has and what of it can be captured",
     "symbolize": "write a copy of a program with a symbol table, for gdb, nm, objdump and perf",
+    "bench": "record what start-up costs by function, exactly, and compare recordings",
     "verify": "run a program natively and emulated, and compare everything up to runtime.mstart",
 }
 
@@ -105,6 +106,10 @@ def _dispatch(arguments: list[str]) -> int:
         from emu.cli import verify
 
         return verify.run(rest)
+    if command == "bench":
+        from emu.cli import bench
+
+        return bench.run(rest)
     if command == "symbolize":
         from emu.cli import symbolize
 

@@ -59,26 +59,27 @@ def write_lines(lines: Iterable[str], stream: TextIO) -> None:
         stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def check_target(target: str | None) -> None:
-    """Raise UsageError if JSON cannot go to the file *target*; to be called before the work."""
+def check_target(target: str | None, option: str = "--json") -> None:
+    """Raise UsageError if output cannot go to the file *target* of *option*; to be called before the work."""
     if target is None or target == STDOUT:
         return
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - pathlib is not needed for anything else here
     if os.path.isdir(target) or not os.path.isdir(folder):  # noqa: PTH112 - as above
-        raise UsageError(f"--json: {target}: {'is a directory' if os.path.isdir(target) else 'no such directory'}")  # noqa: PTH112
+        raise UsageError(f"{option}: {target}: {'is a directory' if os.path.isdir(target) else 'no such directory'}")  # noqa: PTH112
     try:
         with open(target, "rb") as file:
             start = file.read(4)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"--json: {target}: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"{option}: {target}: {(error.strerror or str(error)).lower()}") from error
     if start == ELF:
-        raise UsageError(f"--json: {target} is a program, not to be overwritten; for standard output write --json=-")
+        hint = f"for standard output write {option}=-"
+        raise UsageError(f"{option}: {target} is a program, not to be overwritten; {hint}")
 
 
-def write_json(text: str, target: str) -> None:
-    """Write one line of JSON to standard output or, whole or not at all, to the file *target*.
+def write_json(text: str, target: str, option: str = "--json") -> None:
+    """Write one line of JSON to standard output or, whole or not at all, to the file *target* of *option*.
 
     A lone surrogate (a byte that was no UTF-8) becomes its JSON escape.  Raises UsageError for a file that cannot be
     written.
@@ -86,14 +87,19 @@ def write_json(text: str, target: str) -> None:
     data = (text + "\n").encode("utf-8", "backslashreplace")
     if target == STDOUT:
         sys.stdout.write(data.decode("utf-8"))
-        return
+    else:
+        write_file(data, target, option)
+
+
+def write_file(data: bytes, target: str, option: str) -> None:
+    """Write *data*, whole or not at all, to the file *target* of *option*; raise UsageError if that is impossible."""
     temporary = f"{target}.{os.getpid()}.tmp"
     try:
         with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, target)  # noqa: PTH105 - as above
     except OSError as error:
-        raise UsageError(f"--json: {target}: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"{option}: {target}: {(error.strerror or str(error)).lower()}") from error
     finally:
         if os.path.exists(temporary):  # noqa: PTH110 - as above
             os.unlink(temporary)  # noqa: PTH108 - as above

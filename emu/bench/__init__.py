@@ -1,0 +1,1 @@
+"""What start-up costs, exactly: recordings, their comparison, and the formats that other tools read."""
