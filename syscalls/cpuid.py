@@ -11,6 +11,7 @@ mode, clflush, prefetchw, mmx and its extensions, rdtscp.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -196,14 +197,17 @@ def _bits(names: Iterable[str]) -> dict[tuple[int, int], int]:
 
 
 def _leaves(world: World) -> dict[tuple[int, int], Registers]:
-    model = world.cpuid
+    return dict(_derived(world.cpuid, min(len(world.possible), 255), world.cpus.lowest))
+
+
+@functools.lru_cache(maxsize=64)  # many Worlds of a sweep share them
+def _derived(model: Cpuid, count: int, lowest: int) -> dict[tuple[int, int], Registers]:
     bits = _bits(model.features)
     vendor = model.vendor.encode("ascii")
     words = tuple(int.from_bytes(vendor[at : at + 4], "little") for at in (0, 4, 8))
     signature = signature_of(model.family, model.model, model.stepping)
-    count = min(len(world.possible), 255)
     # EBX of leaf 1: the initial APIC id, the count of logical CPUs, the line of CLFLUSH in 8 bytes.
-    ebx = (world.cpus.lowest & 0xFF) << 24 | count << 16 | LINE // 8 << 8
+    ebx = (lowest & 0xFF) << 24 | count << 16 | LINE // 8 << 8
     edx = bits.get((FEATURES_1, EDX), 0) | (_HTT if count > 1 else 0)
     intel = model.vendor == "GenuineIntel"
     aliases = 0 if intel else edx & _ALIASES

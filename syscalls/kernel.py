@@ -7,6 +7,7 @@ machine hands it guest memory and a counter of instructions, and reads the resul
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 Sink = Callable[[int, bytes], None]
+
+
+@functools.lru_cache(maxsize=32)
+def rows_of(version: tuple[int, int]) -> list[Compiled | None]:
+    """Return the row of each number in a kernel of *version*, not to be changed: later calls fail with ENOSYS."""
+    rows: list[Compiled | None] = [None] * (max(COMPILED) + 1)
+    for nr, row in COMPILED.items():
+        too_new = row.row.since > version
+        rows[nr] = Compiled(row.row._replace(handler=fails(ENOSYS))) if too_new else row
+    return rows
 
 
 class Kernel:
@@ -78,10 +89,7 @@ class Kernel:
         self.exit: Outcome | None = None
         self.sink, self.stdin = sink, stdin
         self.files = FileTable(self)
-        self._rows: list[Compiled | None] = [None] * (max(COMPILED) + 1)
-        for nr, row in COMPILED.items():
-            too_new = row.row.since > self.release
-            self._rows[nr] = Compiled(row.row._replace(handler=fails(ENOSYS))) if too_new else row
+        self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
 

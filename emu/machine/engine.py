@@ -43,6 +43,7 @@ class Registers:
         self._view = memoryview(self._values).cast("B").cast("Q")
         library = libunicorn.library()
         self._read = library.uc_reg_read_batch
+        self._pack = struct.Struct(f"={count}Q").pack_into
         self._write = library.uc_reg_write_batch
 
     def read(self) -> list[int]:
@@ -52,7 +53,7 @@ class Registers:
 
     def write(self, *values: int) -> None:
         """Store *values* (unsigned, one for each name)."""
-        self._view[:] = memoryview((ctypes.c_uint64 * len(values))(*values)).cast("B").cast("Q")
+        self._pack(self._values, 0, *values)
         self._write(self._handle, self._ids, self._pointers, self._count)
 
 
@@ -103,7 +104,7 @@ class Engine:
 
     def write(self, name: str, value: int) -> None:
         """Store one register."""
-        self._write_raw(name, value.to_bytes(8, "little"))
+        self._library.uc_reg_write(self.handle, REG[name], ctypes.byref(ctypes.c_uint64(value)))
 
     def _write_raw(self, name: str, value: bytes) -> None:
         check(self._library.uc_reg_write(self.handle, REG[name], ctypes.create_string_buffer(value)), name)

@@ -51,8 +51,9 @@ class PageTables:
     def clear(self, limit_frames: int) -> None:
         """Begin anew, with nothing mapped, in a :class:`Ram` that has none of the old tables any more."""
         self.root = self.ram.take(1)
+        self._table_frames = [self.root]
         self.lazy: LazyProt | None = None  # the kernel's, once there is one
-        self.before_drop: Callable[[], None] | None = None  # an observer's: called while what unmap drops is still there
+        self.before_drop: Callable[[], None] | None = None  # an observer's: called while what unmap drops is there
         self.frames = 0  # frames behind guest pages; page tables do not count
         self.limit_frames = limit_frames
         self.new_code = False  # pages were made executable that are no kept frames as they were
@@ -62,6 +63,20 @@ class PageTables:
     def tables(self) -> Mapping[int, int]:
         """Every page table: what it covers (address // SLICE) -> index of its first entry in ``ram.words``."""
         return self._tables
+
+    def used_frames(self) -> list[int]:
+        """The physical addresses of all tables, and of every frame behind a page that has D set, but the kept ones.
+
+        Whatever else has a frame reads as zero, as long as nobody took D away.
+        """
+        words, kept = self.ram.words, self.ram.kept * PAGE
+        found = list(self._table_frames)
+        for table in self._tables.values():
+            for number in memoryview(accel.dirty_pages(self.ram.host_addr + 8 * table, 512)).cast("I"):
+                frame = words[table + number] & ADDRESS
+                if frame >= kept:
+                    found.append(frame)
+        return found
 
     # Walking
 
@@ -75,7 +90,8 @@ class PageTables:
         for shift in (18, 9, 0):
             at = base + (slice_no >> shift & 511)
             if not words[at]:
-                words[at] = self.ram.take(1) | PRESENT | WRITABLE | USER
+                self._table_frames.append(self.ram.take(1))
+                words[at] = self._table_frames[-1] | PRESENT | WRITABLE | USER
             base = (words[at] & ADDRESS) // 8
         self._tables[slice_no] = base
         return base

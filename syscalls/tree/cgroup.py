@@ -7,7 +7,7 @@ mountinfo (internal/runtime/cgroup), which the two views here are made for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from syscalls.tree.mounts import V1_CONTROLLERS
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, fixed
@@ -49,8 +49,8 @@ def _hierarchy(world: World, plain: Mapping[str, Entry], own: Mapping[str, Entry
     return node
 
 
-def _file(content: str, writable: bool = True) -> FileNode:
-    return fixed(content, 0o644 if writable else 0o444)
+def _file(content: str, writable: bool = True) -> Callable[[], FileNode]:
+    return lambda: fixed(content, 0o644 if writable else 0o444)  # most are never looked up
 
 
 def _v2_core(world: World) -> dict[str, Entry]:

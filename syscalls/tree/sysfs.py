@@ -6,7 +6,7 @@ kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from syscalls.cpuset import CpuSet
 from syscalls.tree import cgroup
@@ -35,13 +35,10 @@ READ_ONLY = ("full_scans", "pages_collapsed")
 
 def root(world: World) -> Directory:
     """The whole of /sys."""
-    count = f"{world.thp.pool}\n"
-    pool = Directory({"free_hugepages": _attribute(count), "nr_hugepages": _attribute(count, True)}, 0o755)
-    memory: dict[str, Entry] = {"hugepages": Directory({"hugepages-2048kB": pool}, 0o755)}
+    memory: dict[str, Entry] = {"hugepages": lambda: Directory({"hugepages-2048kB": _pool(world.thp)}, 0o755)}
     if world.thp.pmd_size is not None:
-        memory["transparent_hugepage"] = huge_pages(world.thp)
-    nodes = Directory({"node0": _node(world), "online": _attribute("0\n"), "possible": _attribute("0\n")}, 0o755)
-    system = Directory({"cpu": cpus(world), "node": nodes}, 0o755)
+        memory["transparent_hugepage"] = lambda: huge_pages(world.thp)
+    system = Directory({"cpu": lambda: cpus(world), "node": lambda: _nodes(world)}, 0o755)
     return Directory(
         {
             "devices": Directory({"system": system}, 0o755),
@@ -51,8 +48,13 @@ def root(world: World) -> Directory:
     )
 
 
-def _attribute(content: str | bytes, writable: bool = False) -> FileNode:
-    return fixed(content, 0o644 if writable else 0o444, PAGE)
+def _attribute(content: str | bytes, writable: bool = False) -> Callable[[], FileNode]:
+    return lambda: fixed(content, 0o644 if writable else 0o444, PAGE)  # most are never looked up
+
+
+def _pool(thp: Thp) -> Directory:
+    count = f"{thp.pool}\n"
+    return Directory({"free_hugepages": _attribute(count), "nr_hugepages": _attribute(count, True)}, 0o755)
 
 
 def chosen(words: Iterable[str], word: str) -> str:
@@ -118,6 +120,10 @@ def _cpu(possible: CpuSet, name: str) -> Node | None:
     if number != 0:  # the boot CPU cannot be taken away, so it has no such file
         entries["online"] = _attribute("1\n", True)
     return Directory(entries, 0o755)
+
+
+def _nodes(world: World) -> Directory:
+    return Directory({"node0": _node(world), "online": _attribute("0\n"), "possible": _attribute("0\n")}, 0o755)
 
 
 def _node(world: World) -> Directory:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from syscalls import abi, cpuid, release, rlimits
 from syscalls.tree.facts import ProcessFacts
-from syscalls.tree.nodes import Directory, Entry, FileNode, fixed, text
+from syscalls.tree.nodes import Directory, Entry, fixed, text
 from syscalls.world import World
 
 HZ = 100  # USER_HZ: the unit of processor times in /proc
@@ -164,13 +164,13 @@ def last_capability(world: World) -> int:
     return 39 if kernel >= (5, 8) else 37  # CAP_BPF, CAP_AUDIT_READ
 
 
-def files(world: World, facts: ProcessFacts) -> Iterator[tuple[str, FileNode | Directory]]:
+def files(world: World, facts: ProcessFacts) -> Iterator[tuple[str, Entry]]:
     """The entries of /proc that belong to no process."""
     yield "cpuinfo", text(lambda: cpuinfo(world))
     yield "filesystems", fixed("nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n")
     yield "loadavg", text(lambda: f"0.00 0.00 0.00 1/{max(len(facts.tids()), 1)} {world.process.pid}\n")
     yield "meminfo", text(lambda: meminfo(world, facts))
     yield "stat", text(lambda: stat(world, facts))
-    yield "sys", sysctl(world)
+    yield "sys", lambda: sysctl(world)
     yield "uptime", text(lambda: uptime(world, facts))
     yield "version", text(lambda: version(world))
