@@ -213,7 +213,7 @@ class Machine:
 
     def _code_at(self, pc: int) -> bytes:
         at = self.pages.physical(pc)
-        return b"" if at is None else bytes(self.ram.bytes[at : at + min(size, PAGE - pc % PAGE)])
+        return b"" if at is None else bytes(self.ram.bytes[at : at + min(15, PAGE - pc % PAGE)])
 
     def _ended(self, end: ends.Outcome, pc: int) -> Outcome:
         match end:
