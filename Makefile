@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test check golden docs fixtures bench clean
+.PHONY: help boot test check golden docs fixtures reference bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -38,6 +38,10 @@ fixtures: $(INSTALLED) ## rebuild the committed binaries from source and compare
 	@.ci/packages cc npm
 	$(BIN)/python -m fixtures.build
 	$(BIN)/python -m fixtures.fetch
+
+reference: $(INSTALLED) ## rebuild the reference data for stripped programs from the fixtures with DWARF
+	@.ci/packages npm
+	$(BIN)/python -m fixtures.reference
 
 bench: $(INSTALLED) ## whole processes against qemu-user, gdb and strace
 	@.ci/packages gdb strace qemu-x86_64

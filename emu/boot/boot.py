@@ -61,7 +61,6 @@ def make_record(
     reader: Reader | None = None,
 ) -> BootRecord:
     """Put down what *machine* did; a *reader* that was used for it before saves time."""
-    source = "dwarf" if image.dwarf else "symbol"
     reader = reader or Reader(machine, image)
     output = printed(machine)
     shown, missing = views(reader) if watch else ({}, {})
@@ -73,7 +72,7 @@ def make_record(
         world=as_dict(world),
         outcome=describe(image, machine, outcome, output),
         totals=totals(machine),
-        functions=tuple(watch.calls(source)) if watch else (),
+        functions=tuple(watch.calls()) if watch else (),
         syscalls=tuple(syscall(event, seen) for event, seen in zip(machine.kernel.events, order, strict=True)),
         globals=variables | changed,
         views=shown,

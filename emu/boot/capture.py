@@ -231,13 +231,14 @@ class Capture:
 
     # What the record wants
 
-    def calls(self, source: str) -> list[FunctionCall]:
-        """Every call as the record shows it; *source* is where names and types of globals came from."""
-        return [self._call(frame, source) for frame in self.frames]
+    def calls(self) -> list[FunctionCall]:
+        """Every call as the record shows it."""
+        return [self._call(frame) for frame in self.frames]
 
-    def _call(self, frame: Frame, source: str) -> FunctionCall:
+    def _call(self, frame: Frame) -> FunctionCall:
+        source_of = self.image.source_of
         writes = [
-            Write(change.name, change.type.name, change.before, change.after, source, change.after_call)
+            Write(change.name, change.type.name, change.before, change.after, source_of(change.name), change.after_call)
             for change in frame.changes.values()
             if change.before != change.after
         ]

@@ -29,14 +29,15 @@ class Missing(LookupError):
 
 def locate(image: Image, path: str) -> tuple[int, Type]:
     """Link-time address and type of a variable or of a field within one; raises Missing."""
-    if not image.dwarf:
+    if not image.typed:
         raise Missing(STRIPPED)
     name = path
     steps: list[str] = []
     while (variable := image.layouts.global_(name)) is None:
         cut = max(name.rfind("."), name.rfind("["))
         if cut <= name.rfind("/"):
-            raise Missing(NOT_IN_RELEASE)
+            # With proofs instead of DWARF: the release has it, but nothing in the program proves where.
+            raise Missing(STRIPPED if image.is_unproven(path) else NOT_IN_RELEASE)
         steps.insert(0, name[cut:].strip(".[]"))
         name = name[:cut]
     addr, kind = variable.addr, variable.type
@@ -66,8 +67,8 @@ class Reader:
         self.bias = machine.loaded.bias
         self.decoder = Decoder(image.layouts, machine.pages.peek)
         self._fields: dict[tuple[str, str], tuple[int, Type] | None] = {}
-
         self._places: dict[str, tuple[int, Type] | str] = {}  # or why there is none
+
     def raw(self, addr: int, size: int) -> bytes:
         """Guest memory; raises Missing(UNREADABLE)."""
         try:
@@ -103,6 +104,15 @@ class Reader:
         """The JSON value of a variable or of a field within one; raises Missing."""
         addr, kind = self.place(path)
         return self.decoder.value(kind, self.raw(addr, kind.size))
+
+    def parts(self, path: str) -> dict[str, Any]:
+        """The JSON values of those fields of the variable *path* whose places were recovered one by one."""
+        found = {}
+        for variable in self.layouts.globals():
+            if variable.name.startswith(f"{path}."):
+                raw = self.raw(variable.addr + self.bias, variable.type.size)
+                found[variable.name.removeprefix(f"{path}.")] = self.decoder.value(variable.type, raw)
+        return found
 
     def word(self, addr: int) -> int:
         """The 64-bit word at *addr*."""

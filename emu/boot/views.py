@@ -40,8 +40,18 @@ def strings(path: str) -> Callable[[Reader], Any]:
 
 
 def struct(path: str) -> Callable[[Reader], Any]:
-    """A view of every field of a struct variable."""
-    return lambda r: r.value(path)
+    """A view of every field of a struct variable; of those whose place is known, where that is not all of them."""
+
+    def view(r: Reader) -> Any:
+        try:
+            return r.value(path)
+        except Missing:
+            parts = r.parts(path)
+            if not parts:
+                raise
+            return parts
+
+    return view
 
 
 def auxv(r: Reader) -> list[dict[str, Any]]:

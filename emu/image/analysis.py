@@ -11,7 +11,7 @@ from emu.image.errors import Unreadable
 from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Pclntab
 from emu.image.symbols import SymbolTable
-from emu.image.types import RUNTIME_PACKAGE, LayoutTables
+from emu.image.types import RUNTIME_PACKAGE, Layouts, LayoutTables
 
 
 class Analysis(NamedTuple):
@@ -24,6 +24,8 @@ class Analysis(NamedTuple):
     layouts: LayoutTables
     untyped: str | None  # why `layouts` holds no types
     entries: str  # lines of name, tab, entries in hexadecimal; starts and ends with a newline
+    recovered: str | None = None  # how types and variables were had without DWARF; None: not at all, or not needed
+    evidence: str = ""  # JSON object: of each recovered variable, what proves its place
 
 
 def cached(elf: Elf, symbols: SymbolTable, sha256: str) -> Analysis:
@@ -47,7 +49,25 @@ def analyse(elf: Elf, symbols: SymbolTable) -> Analysis:
         loading = dynamic.read(elf)
     except Unreadable:
         loading = Dynamic(others=1)  # damaged: nobody but a real loader may try
-    return Analysis(build, table, module, loading, layouts, untyped, _entries(table))
+    found = Analysis(build, table, module, loading, layouts, untyped, _entries(table))
+    return found if untyped is None or Layouts(layouts) else _recovered(elf, symbols, found)
+
+
+def _recovered(elf: Elf, symbols: SymbolTable, found: Analysis) -> Analysis:
+    # Without DWARF: what the program's code and its type descriptors tell, and then what symbols name.
+    if found.moduledata is None:
+        return found
+    from emu.image.recover import Program, recover, with_symbols  # not wanted when the cache has the answer
+
+    try:
+        recovered = recover(Program(elf, symbols, found.pclntab, found.moduledata, found.build.go))
+    except Unreadable as error:
+        return found._replace(untyped=f"{found.untyped}; {error}")
+    return found._replace(
+        layouts=with_symbols(recovered.tables, found.layouts),
+        recovered=recovered.note,
+        evidence=json.dumps(recovered.evidence, ensure_ascii=False),
+    )
 
 
 def stated_version(elf: Elf, symbols: SymbolTable) -> str:
@@ -69,6 +89,7 @@ def to_parts(found: Analysis) -> dict[str, str]:
         "moduledata": found.moduledata and found.moduledata._asdict(),
         "dynamic": found.dynamic._asdict(),
         "untyped": found.untyped,
+        "recovered": found.recovered,
     }
     return {
         "facts": json.dumps(facts),
@@ -76,6 +97,7 @@ def to_parts(found: Analysis) -> dict[str, str]:
         "types": found.layouts.types,
         "signatures": found.layouts.signatures,
         "entries": found.entries,
+        "evidence": found.evidence,
     }
 
 
@@ -96,6 +118,8 @@ def from_parts(elf: Elf, parts: dict[str, str]) -> Analysis:
         layouts=LayoutTables(parts["types"], (names, addrs, types), parts["signatures"]),
         untyped=facts["untyped"],
         entries=parts["entries"],
+        recovered=facts["recovered"],
+        evidence=parts["evidence"],
     )
 
 

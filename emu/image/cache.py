@@ -37,9 +37,10 @@ def folder() -> Path | None:
 
 @cache
 def code_version() -> str:
-    """Return the SHA-256 of this package's sources: what made an entry."""
+    """Return the SHA-256 of this package's sources, and of the index of its reference data: what made an entry."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parent
+    for source in sorted((*package.rglob("*.py"), *package.rglob("index.json"))):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

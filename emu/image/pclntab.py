@@ -160,6 +160,10 @@ class Pclntab:
         """Return the name of function number *i*; raise Unreadable if its record is damaged."""
         return self._text_at(self._names + self._func(i).name)
 
+    def bounds(self, i: int) -> tuple[int, int]:
+        """Return the entry of function number *i* and the entry of the next: padding may lie before that."""
+        return self._pc(i), self._pc(i + 1)
+
     def find(self, pc: int) -> Function | None:
         """Return the function that *pc* is in; None outside the code or where the table is damaged."""
         i = self.index(pc)
@@ -236,6 +240,11 @@ class Pclntab:
         for name, entry in self.names():
             found.setdefault(name, []).append(entry)
         return found
+
+    @cached_property
+    def by_entry(self) -> dict[int, str]:
+        """The names of the functions by their entries."""
+        return {entry: name for name, entries in self.by_name.items() for entry in entries}
 
 
 def candidates(elf: Elf) -> Iterator[tuple[int, int]]:

@@ -87,6 +87,11 @@ class Layouts:
         """True if there is any type beyond the bare sizes of symbols."""
         return any(self.type(i).kind != "opaque" for i in range(len(self._rows)))
 
+    @property
+    def count(self) -> int:
+        """How many types there are; ids count from 0."""
+        return len(self._rows)
+
     def type(self, type_id: int) -> Type:
         """Return the type with this id; raise IndexError if there is none."""
         found = self._types.get(type_id)
@@ -141,6 +146,10 @@ class Layouts:
         start += len(name) + 2
         line, parameters, results = json.loads(self._signatures[start : self._line_end(start)])
         return Signature(name, self._named_types(parameters), self._named_types(results), line)
+
+    def signature_names(self) -> list[str]:
+        """Return the functions that have a signature."""
+        return [line.partition("\t")[0] for line in self._signatures.split("\n")[1:]]
 
     def _line_end(self, start: int) -> int:
         end = self._signatures.find("\n", start)

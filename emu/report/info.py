@@ -90,12 +90,13 @@ def absent(image: Image) -> list[dict[str, str]]:
 def capture(image: Image) -> dict[str, Any]:
     """What a boot can show, and why not the rest."""
     layouts = image.layouts
-    typed = sum(1 for variable in layouts.globals() if variable.type.kind != "opaque") if image.dwarf else 0
+    typed = sum(1 for variable in layouts.globals() if variable.type.kind != "opaque")
     named = sum(1 for _ in layouts.globals())
     values = {value.name: _why_not(image, value) for value in VALUES}
     return {
-        "types": "dwarf" if image.dwarf else None,
-        "why_no_types": None if image.dwarf else image.untyped or "the program has no debugging information",
+        "types": "dwarf" if image.dwarf else "recovered" if image.recovered else None,
+        "how_recovered": image.recovered,
+        "why_no_types": None if image.typed else image.untyped or "the program has no debugging information",
         "globals": {"named": named, "typed": typed},
         "always": ["order of functions", "instructions", "system calls", "outcome"],
         "values": values,
@@ -112,7 +113,7 @@ def _why_not(image: Image, value: Value) -> str | None:
             reason = absence.reason
         else:
             return None
-    return reason if value.sources or image.dwarf else STRIPPED
+    return reason if value.sources or image.typed else STRIPPED
 
 
 def engine() -> dict[str, Any]:

@@ -44,7 +44,7 @@ def test_every_cut_behind_what_is_loaded_still_boots(
         found = parse(data[:size], "cut")
         assert found.moduledata == whole.moduledata
         assert found.function("runtime.schedinit") == whole.function("runtime.schedinit")
-        assert "types: no DWARF" in found.notes
+        assert any(note.startswith("types: no DWARF") for note in found.notes)
 
 
 @pytest.mark.parametrize("seed", [1])
