@@ -21,24 +21,14 @@ def lines(programs: Sequence[Measured], settings: Sequence[tuple[str, str]] = ()
     yield from (f"{key}: {value}" for key, value in (("goos", "linux"), ("goarch", "amd64"), *settings))
     yield from (f"Unit {unit(name)} assume=exact better=lower" for name in METRICS)
     for one in programs:
-        yield ""
-        # What is left unsaid would stay what the program before it said.
-        yield from (f"{key}: {value}" for key, value in _settings(one))
         program = _part(one.name)
+        # A comment: benchstat compares only results whose configuration is the same.
+        yield from ("", f"# {program} {_part(one.go)} sha256 {one.sha256} world {one.world_sha256}", f"pkg: {program}")
         yield _line("Boot", program, "total", one.totals, one.typed)
         for row in one.functions:
             yield _line("Boot", program, _part(row.name.removeprefix(RUNTIME)), row.total, one.typed)
         for row in one.functions:
             yield _line("Own", program, _part(row.name.removeprefix(RUNTIME)), row.own, one.typed)
-
-
-def _settings(one: Measured) -> list[tuple[str, str]]:
-    return [
-        ("pkg", _part(one.name)),
-        ("toolchain", _part(one.go) or "unknown"),
-        ("sha256", one.sha256),
-        ("world", one.world_sha256),
-    ]
 
 
 def unit(metric: str) -> str:

@@ -26,7 +26,13 @@ Record what start-up costs, from the entry point to runtime.mstart, by function:
 pages, mappings, writes to globals. All are exact: two recordings are identical, so that one run is enough and every
 difference is real.
 
-  rt0 bench record --help, rt0 bench compare --help   options and examples"""
+  rt0 bench record --help, rt0 bench compare --help   options, formats, thresholds
+
+examples:
+  rt0 bench record ./server -o old.json          then change something, build, and
+  rt0 bench record ./server -o new.json
+  rt0 bench compare old.json new.json            what moved, by function, and why
+  rt0 bench record ./server --pprof boot.pb.gz   for go tool pprof"""
 
 RECORD = """\
 Boot programs in the World, and write down what start-up costs: in all, by bootstrap function (with what it calls, and
