@@ -11,6 +11,7 @@ _LEGACY = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2,
 _REX = range(0x40, 0x50)
 _PREFIXES = _LEGACY.union(_REX)
 _STRING = frozenset((*range(0x6C, 0x70), *range(0xA4, 0xA8), *range(0xAA, 0xB0)))
+_PORTS = frozenset((*range(0x6C, 0x70), *range(0xE4, 0xE8), *range(0xEC, 0xF0)))  # IN, OUT, INS, OUTS
 # Opcodes after which the engine ends a block.
 _ENDS = frozenset((*range(0x70, 0x80), 0x8E, 0x9D, 0xC2, 0xC3, *range(0xCA, 0xD0), *range(0xE0, 0xE4), 0xE8, 0xE9))
 _ENDS |= {0xEB, 0xF4}
@@ -137,3 +138,14 @@ def ends_block(code: bytes) -> bool:
     if code[at] == 0xFF:
         return code[at + 1] >> 3 & 7 in (2, 3, 4, 5)  # CALL and JMP, near and far
     return code[at] in _ENDS or repeats(code)
+
+
+def first_port_instruction(code: bytes) -> int:
+    """The offset of the first IN, OUT, INS or OUTS of *code*; 0 if there is none."""
+    at = 0
+    padded = code + bytes(16)  # as above
+    for length in lengths(code):
+        if padded[_opcode_at(padded, at)] in _PORTS:
+            return at
+        at += length
+    return 0

@@ -24,6 +24,8 @@ EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
 SYSCALL_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 INSTRUCTION_HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+IN_HOOK = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_void_p)
+OUT_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p)
 INTERRUPT_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
 CODE_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 
@@ -41,9 +43,9 @@ class Registers:
         base = ctypes.addressof(self._values)
         self._pointers = (ctypes.c_void_p * count)(*(base + i * size for i in range(count)))
         self._view = memoryview(self._values).cast("B").cast("Q")
+        self._pack = struct.Struct(f"={count}Q").pack_into
         library = libunicorn.library()
         self._read = library.uc_reg_read_batch
-        self._pack = struct.Struct(f"={count}Q").pack_into
         self._write = library.uc_reg_write_batch
 
     def read(self) -> list[int]:
@@ -160,6 +162,11 @@ class Engine:
     def on_instruction(self, instruction: int, function: Callable[[int, int], int]) -> None:
         """Call *function* in place of CPUID, RDTSC or RDTSCP; it returns 1 when it did the work."""
         self._add(HOOK_INSN, INSTRUCTION_HOOK, function, 1, 0, instruction)
+
+    def on_port(self, function: Callable[[], int]) -> None:
+        """Call *function* for each access to an I/O port: the engine lets ring 3 make them.  RIP is not up to date."""
+        self._add(HOOK_INSN, IN_HOOK, lambda *_: function(), 1, 0, INS["in"])
+        self._add(HOOK_INSN, OUT_HOOK, lambda *_: function(), 1, 0, INS["out"])
 
     def on_interrupt(self, function: Callable[[int, int, int], None]) -> None:
         """Call *function* with the vector (second argument) of each CPU exception, RIP at the instruction."""

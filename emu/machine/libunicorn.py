@@ -14,7 +14,8 @@ from pathlib import Path
 
 ARCH_X86, MODE_64, PROT_ALL = 4, 8, 7
 HOOK_INTR, HOOK_INSN, HOOK_BLOCK = 1, 2, 8
-INS = {"cpuid": 113, "rdtsc": 608, "rdtscp": 609, "syscall": 699}
+ERR_INSN_INVALID = 10
+INS = {"cpuid": 113, "in": 218, "out": 500, "rdtsc": 608, "rdtscp": 609, "syscall": 699}
 REG = {
     "rax": 35, "rbp": 36, "rbx": 37, "rcx": 38, "rdi": 39, "rdx": 40, "rip": 41, "rsi": 43, "rsp": 44,
     "r8": 106, "r9": 107, "r10": 108, "r11": 109, "r12": 110, "r13": 111, "r14": 112, "r15": 113,

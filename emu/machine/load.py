@@ -67,6 +67,7 @@ def load(image: Image, world: World, pages: PageTables, base: Base) -> Loaded:
         )
         return auxiliary.build(world, facts)
 
+    stack.check_size(argv, world.env, world.memory.stack_size)
     made = stack.build(top, argv=argv, env=world.env, execfn=exe, random=at_random(world), make_auxv=make_auxv)
     low = _load_stack(world, pages, made, top)
     if world.vsyscall:

@@ -10,7 +10,9 @@ from emu.image.image import Image
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
+from emu.machine.decode import first_port_instruction, lengths
 from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
+from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
@@ -18,9 +20,10 @@ from syscalls import outcome as ends
 from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
-from syscalls.world import World
+from syscalls.world import World, WorldError
 
-PAGE_FAULT, UNDEFINED = 14, 6
+UNDEFINED, GENERAL_PROTECTION, PAGE_FAULT = 6, 13, 14
+LONGEST = 15  # bytes of an instruction
 # What Linux makes of each CPU exception (arch/x86/kernel/traps.c).
 VECTOR_SIGNALS = {0: 8, 1: 5, 3: 5, 4: 11, 5: 11, 6: 4, 12: 7, 13: 11, 14: 11, 16: 8, 17: 7, 19: 8}
 VECTOR_NAMES = {
@@ -45,6 +48,7 @@ class Machine:
     """One guest.  *image* is loaded and the CPU stands before its first instruction."""
 
     def __init__(self, image: Image, world: World) -> None:
+        """Load *image*; raise WorldError if *world* has no room for it, or for its arguments."""
         self.image = image
         self.ram = Ram(ram_size(image, world))
         self.base = Base(image, self.ram)
@@ -59,8 +63,12 @@ class Machine:
 
     def _begin(self, world: World) -> None:
         self.world = world
-        self.loaded = loader.load(self.image, world, self.pages, self.base)
-        table, stack = loader.load_supervisor(self.pages, self.base, self.loaded.entry, self.loaded.sp)
+        try:
+            self.loaded = loader.load(self.image, world, self.pages, self.base)
+            table, stack = loader.load_supervisor(self.pages, self.base, self.loaded.entry, self.loaded.sp)
+        except OutOfFrames:
+            needs = f"the program does not even fit into {world.memory.limit} bytes"
+            raise WorldError("memory.limit", needs, "more") from None
         self.engine.set_descriptors(table, len(loader.DESCRIPTORS))
         for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
             self.engine.write(name, value)
@@ -71,6 +79,7 @@ class Machine:
         self._outcome: Outcome | None = None
         self._started = False
         self._traps = 0  # times that the guest had to be served: calls, faults, CPUID, RDTSC
+        self._overrun = False
         self._slept_ns = 0
         self._limit = self._work_limit()
         self._fs_base = self._gs_base = 0
@@ -107,6 +116,7 @@ class Machine:
         self.engine.on_instruction(CPUID, self._on_cpuid)
         self.engine.on_instruction(RDTSC, self._on_rdtsc)
         self.engine.on_instruction(RDTSCP, self._on_rdtscp)
+        self.engine.on_port(self._on_port)
 
     def instructions(self) -> int:
         """Instructions executed before the current block began; exact there, and at every function's entry."""
@@ -135,9 +145,8 @@ class Machine:
         limit = self.world.limits.traps
         if not limit or self._traps <= limit:
             return True
-        self._stop(
-            Outcome("limit", f"more than {limit} system calls, page faults, CPUIDs and RDTSCs", self.pc, at="traps")
-        )
+        self._overrun = True
+        self.counter.request_stop()
         return False
 
     # Hooks
@@ -145,6 +154,7 @@ class Machine:
     def _on_syscall(self, _uc: int, _data: int) -> None:
         rax, rdi, rsi, rdx, r10, r8, r9, rip, rflags, self.task.sp = self._call.read()
         if not self._serve():
+            self.engine.stop()
             return
         task = self.task
         result = self.kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
@@ -182,10 +192,20 @@ class Machine:
         self._quad.write(tsc & 0xFFFF_FFFF, rbx, self.task.cpu, tsc >> 32)  # IA32_TSC_AUX: node << 12 | CPU
         return 1
 
+    def _on_port(self) -> int:
+        # The engine cannot fault here, so the block goes on to its end before the run stops.
+        start = self.counter.block_pc()
+        pc = start + first_port_instruction(self._code_at(start, PAGE))
+        if self._outcome is None:
+            self._outcome = self._signalled(GENERAL_PROTECTION, 0, pc)
+        self.counter.request_stop()
+        return 0
+
     def _on_interrupt(self, _uc: int, vector: int, _data: int) -> None:
         addr = self.engine.read("cr2") if vector == PAGE_FAULT else 0
         if vector == PAGE_FAULT:
             if not self._serve():
+                self.engine.stop()
                 return
             try:
                 if self.pages.fault_in(addr):
@@ -200,9 +220,13 @@ class Machine:
     def _fatal(self, vector: int, addr: int) -> Outcome:
         pc = self.pc
         if vector == UNDEFINED:
-            code = self._code_at(pc)
+            code = self._code_at(pc, LONGEST)
             if code[:2] not in UNDEFINED_ON_PURPOSE:
-                return Outcome("unsupported", f"the engine cannot execute the instruction {code.hex()} at {pc:#x}", pc)
+                shown = code[: lengths(code)[0]] if code else code
+                return Outcome("unsupported", f"the engine cannot execute the instruction {shown.hex()} at {pc:#x}", pc)
+        return self._signalled(vector, addr, pc)
+
+    def _signalled(self, vector: int, addr: int, pc: int) -> Outcome:
         signal = VECTOR_SIGNALS.get(vector)
         if signal is None:
             return Outcome("unsupported", f"interrupt {vector:#x} at {pc:#x}", pc)
@@ -211,9 +235,9 @@ class Machine:
             what += f" at address {addr:#x}"
         return Outcome("signal", what, pc, exit_status=128 + signal, signal=signal, addr=addr)
 
-    def _code_at(self, pc: int) -> bytes:
+    def _code_at(self, pc: int, size: int) -> bytes:
         at = self.pages.physical(pc)
-        return b"" if at is None else bytes(self.ram.bytes[at : at + min(15, PAGE - pc % PAGE)])
+        return b"" if at is None else bytes(self.ram.bytes[at : at + min(size, PAGE - pc % PAGE)])
 
     def _ended(self, end: ends.Outcome, pc: int) -> Outcome:
         match end:
@@ -253,6 +277,11 @@ class Machine:
         if self._outcome is not None:
             return self._outcome
         pc = self.pc
+        if self._overrun:
+            traps = f"{self.world.limits.traps} system calls, page faults, CPUIDs and RDTSCs"
+            return Outcome("limit", f"more than {traps}", pc, at="traps")
+        if status == ERR_INSN_INVALID:
+            return self._fatal(UNDEFINED, 0)
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
         if self.counter.limit_reached():

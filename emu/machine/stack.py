@@ -11,9 +11,14 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from syscalls.world import WorldError
+
 PLATFORM = b"x86_64\0"
 RANDOM_SIZE = 16
 EXPANSION = 128 << 10  # mapped below the strings from the start (fs/exec.c, setup_arg_pages)
+
+MAX_STRING = 128 << 10  # bytes of one argument or variable (MAX_ARG_STRLEN of uapi/linux/binfmts.h)
+MOST, LEAST = 6 << 20, 128 << 10  # of all of them: a quarter of the stack's limit, within these (fs/exec.c)
 
 Auxv = tuple[tuple[int, int], ...]
 
@@ -45,6 +50,19 @@ class InitialStack:
         top = self.sp + len(self.data)
         strings = self.arg_range[0] & -page
         return min(max(strings - EXPANSION, top - limit & -page), self.sp & -page)
+
+
+def check_size(argv: tuple[str, ...], env: tuple[str, ...], stack_limit: int) -> None:
+    """Raise WorldError for what execve(2) refuses with E2BIG; *stack_limit* is that of the stack, in bytes."""
+    room = max(min(MOST, stack_limit // 4), LEAST)
+    for key, items in (("argv", argv), ("env", env)):
+        longest = max((len(_strings((item,))) for item in items), default=0)
+        if longest > MAX_STRING:
+            raise WorldError(key, f"one string has {longest} bytes", f"at most {MAX_STRING}, as execve(2) does")
+    size = len(_strings(argv + env)) + 8 * (len(argv) + len(env))
+    if size > room:
+        allowed = f"at most {room}, a quarter of memory.stack-size, as execve(2) does"
+        raise WorldError("argv", f"arguments and environment take {size} bytes", allowed)
 
 
 def _strings(items: tuple[str, ...]) -> bytes:

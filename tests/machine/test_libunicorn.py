@@ -19,7 +19,7 @@ def test_numbers_are_the_packages() -> None:
     """Every register, instruction, hook and control has the number that the package gives it."""
     assert {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in libunicorn.REG} == libunicorn.REG
     assert {name: getattr(x86_const, f"UC_X86_INS_{name.upper()}") for name in libunicorn.INS} == libunicorn.INS
-    for name in ("ARCH_X86", "MODE_64", "PROT_ALL", "HOOK_INTR", "HOOK_INSN", "HOOK_BLOCK"):
+    for name in ("ARCH_X86", "MODE_64", "PROT_ALL", "HOOK_INTR", "HOOK_INSN", "HOOK_BLOCK", "ERR_INSN_INVALID"):
         assert getattr(libunicorn, name) == getattr(unicorn_const, f"UC_{name}")
     assert libunicorn.TB_REMOVE_CACHE & 0xFF == unicorn_const.UC_CTL_TB_REMOVE_CACHE
     assert libunicorn.TB_FLUSH & 0xFF == unicorn_const.UC_CTL_TB_FLUSH

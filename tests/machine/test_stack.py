@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import pytest
 from emu.compare.native.process import Process
 from emu.machine import stack
 from syscalls import abi
+from syscalls.world import WorldError
 
 AUXV_SHOWN = 64
+STACK = 8 << 20  # its limit, in bytes
 
 
 @pytest.mark.parametrize("argv", [("x",), ("prog", "a", "", "long " * 40), ("x" * 4000,)])
@@ -59,3 +64,43 @@ def test_ranges_hold_the_strings() -> None:
     assert between(*made.env_range) == b"X=1\0"
     assert made.sp % 16 == 0
     assert struct.unpack_from("<Q", made.data)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"),
+    [
+        (("x" * (131072 - 1),), {}),
+        (("x" * 131072,), {}),
+        (("x",), {"V": "x" * (131072 - 3)}),
+        (("x",), {"V": "x" * (131072 - 2)}),
+        (("x" * 1000,) * 2075, {}),
+        (("x" * 1000,) * 2085, {}),
+        (("",) * 230_000, {}),
+        (("",) * 236_000, {}),
+    ],
+    ids=["longest argument", "longer", "longest variable", "longer one", "much", "too much", "many", "too many"],
+)
+def test_argument_lists_are_too_long_where_the_kernel_says_so(argv: tuple[str, ...], env: dict[str, str]) -> None:
+    """execve(2) fails with E2BIG exactly where check_size refuses, with a stack of 8 MiB."""
+    pairs = tuple(f"{name}={value}" for name, value in env.items())
+
+    assert refused(lambda: stack.check_size(argv, pairs, STACK)) == refused(lambda: execute(argv, env))
+
+
+def execute(argv: tuple[str, ...], env: dict[str, str]) -> None:
+    def limit_stack() -> None:
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+    subprocess.run(argv, executable="/bin/true", env=env, check=True, preexec_fn=limit_stack)
+
+
+def refused(action: Callable[[], None]) -> bool:
+    try:
+        action()
+    except WorldError:
+        return True
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        return True
+    return False
