@@ -1,0 +1,60 @@
+"""What coverage was seen so far: for each block, in which of eight ranges its counts have been.
+
+The ranges are AFL's: a loop that runs twice instead of once is news, one that runs 130 times instead of 129 is not.
+"""
+
+from __future__ import annotations
+
+_RANGES = ((1, 1), (2, 2), (3, 3), (4, 7), (8, 15), (16, 31), (32, 127), (128, 255))
+BITS = bytes(
+    next((1 << bit for bit, (low, high) in enumerate(_RANGES) if low <= count <= high), 0) for count in range(256)
+)
+"""From a count to the bit of its range."""
+
+
+def traits(coverage: bytes) -> int:
+    """Return *coverage*, a count for each block, as one integer with a bit for each block and range."""
+    return int.from_bytes(coverage.translate(BITS), "little")
+
+
+class Seen:
+    """The union of all traits; blocks are numbered for the life of a process, so it is never stored."""
+
+    def __init__(self) -> None:
+        self.union = 0
+
+    def learn(self, coverage: bytes) -> bool:
+        """Add *coverage*; True if anything of it is new."""
+        found = traits(coverage)
+        if found | self.union == self.union:
+            return False
+        self.union |= found
+        return True
+
+    def blocks(self) -> int:
+        """How many blocks were ever executed."""
+        raw = self.union.to_bytes(-(-self.union.bit_length() // 8), "little")
+        return len(raw) - raw.count(0)
+
+
+def cover(items: list[tuple[bytes, int]]) -> list[bytes]:
+    """Choose few of *items* (input, traits) that together have all traits: shortest first, each that adds something.
+
+    Going backwards over the chosen ones then drops those that later ones made superfluous.
+    """
+    chosen: list[tuple[bytes, int]] = []
+    union = 0
+    for data, found in sorted(items, key=lambda item: (len(item[0]), item[0])):
+        if found | union != union:
+            union |= found
+            chosen.append((data, found))
+    kept: list[bytes] = []
+    covered = 0
+    for index in range(len(chosen) - 1, -1, -1):
+        before = 0
+        for _, found in chosen[:index]:
+            before |= found
+        if chosen[index][1] & ~(covered | before):
+            covered |= chosen[index][1]
+            kept.append(chosen[index][0])
+    return kept[::-1]

@@ -1,0 +1,127 @@
+"""The search: plans that showed new coverage are kept, changed, joined and run again.
+
+Engine-neutral: it asks a target to run plans and a corpus to keep them.  Everything is drawn from one random generator,
+so that one process with the same seed and corpus does the same runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from emu.fuzz.corpus import Corpus
+from emu.fuzz.novelty import Seen, cover, traits
+from emu.fuzz.oracles import OK, Verdict, verdict
+from emu.fuzz.plan import Plan, decode, mutate
+from emu.fuzz.target import Result
+from syscalls.events import SyscallEvent
+
+CANDIDATES = 3  # of the corpus, of which the least tried is taken
+JOINED = 0.2  # how often two plans are put together
+MAX_CHANGES = 4
+MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
+HINTS_EVERY = 500  # runs after which the constants of code that is new are asked for
+BLIND_BYTES = 64
+
+
+class Runner(Protocol):
+    """What a search needs of a target."""
+
+    def run(self, plan: Plan) -> Result:
+        """Run once."""
+
+    def hints(self) -> tuple[int, ...]:
+        """Constants that the program compares with."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A plan worth changing, the calls that its run made, and how often it was chosen."""
+
+    plan: Plan
+    calls: Sequence[SyscallEvent]
+    chosen: int = 0
+
+
+class Search:
+    """One process's search.  *found* is handed every verdict that is not ok, with the plan that led to it."""
+
+    def __init__(
+        self, target: Runner, corpus: Corpus, found: Callable[[Plan, Verdict], None], rng: Random, tier: str
+    ) -> None:
+        self.target, self.corpus, self.tier = target, corpus, tier
+        self._found, self._rng = found, rng
+        self.entries: list[Entry] = []
+        self.seen = Seen()
+        self.executions = 0
+        self._hints: tuple[int, ...] = ()
+
+    def begin(self) -> None:
+        """Run the plan that changes nothing, then what the corpus holds."""
+        self.run(Plan())
+        self.import_others()
+
+    def import_others(self) -> None:
+        """Run what was put into the corpus by others, or by an earlier campaign."""
+        for data in self.corpus.fresh():
+            self.run(decode(data), stored=True)
+
+    def step(self) -> None:
+        """Run one new plan."""
+        if self.executions % HINTS_EVERY < 1:
+            self._hints = self.target.hints()
+        self.run(self._next())
+
+    def run(self, plan: Plan, stored: bool = False) -> Result:
+        """Run *plan*; keep it if it shows anything new, and hand on what is wrong.  *stored*: the corpus has it."""
+        self.executions += 1
+        result = self.target.run(plan)
+        if self.seen.learn(result.coverage):
+            self.entries.append(Entry(plan, result.calls))
+            if not stored and plan.answers:
+                self.corpus.add(plan.encode())
+        judged = verdict(result)
+        if judged.kind != OK:
+            self._found(plan, judged)
+        return result
+
+    def _next(self) -> Plan:
+        rng = self._rng
+        parent = self._choose()
+        plan = parent.plan
+        if rng.random() < JOINED:
+            other = self._choose().plan.answers
+            first, second = (plan.answers, other) if rng.random() < 0.5 else (other, plan.answers)
+            plan = Plan((*first, *second)[:MAX_ANSWERS])
+        for _ in range(rng.randint(1, MAX_CHANGES)):
+            plan = mutate(plan, rng, self.tier, parent.calls, self._hints)
+        return Plan(plan.answers[:MAX_ANSWERS])
+
+    def _choose(self) -> Entry:
+        entry = min((self._rng.choice(self.entries) for _ in range(CANDIDATES)), key=lambda one: one.chosen)
+        entry.chosen += 1
+        return entry
+
+
+class Blind(Search):
+    """The baseline: plans of random bytes, whatever their runs showed."""
+
+    def _next(self) -> Plan:
+        return decode(self._rng.randbytes(self._rng.randint(1, BLIND_BYTES)))
+
+
+def minimise_corpus(target: Runner, corpus: Corpus) -> tuple[int, int]:
+    """Keep as few inputs of *corpus* as have all the coverage of it; return how many there were and are."""
+    target.run(Plan())
+    plans = corpus.fresh()
+    # Twice: the blocks that were first met late have no number in the coverage of earlier runs.
+    for data in plans:
+        target.run(decode(data))
+    items = [(data, traits(target.run(decode(data)).coverage)) for data in plans]
+    kept = set(cover(items))
+    for data in plans:
+        if data not in kept:
+            corpus.remove(data)
+    return len(plans), len(kept)

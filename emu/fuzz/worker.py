@@ -1,0 +1,154 @@
+"""One process of a campaign: searches, and writes down at once whatever it finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from random import Random
+from types import FrameType
+
+from emu.boot.boot import boot
+from emu.fuzz import search
+from emu.fuzz.corpus import TEMPORARY, Corpus, write_whole
+from emu.fuzz.finding import About, Elsewhere, Finding, name_of, publish
+from emu.fuzz.folder import Settings, Summary, read_state, summarise
+from emu.fuzz.minimise import MAX_RUNS, minimise
+from emu.fuzz.oracles import OK, Verdict, verdict
+from emu.fuzz.plan import Plan, decode
+from emu.fuzz.target import Target
+from emu.image.image import Image, load
+
+TICK_SECONDS = 0.5  # between two writes of the state, and two looks at what the other processes found
+SLOW_KINDS = ("hang", "memory")  # each run of these is as long as its limit
+SLOW_RUNS = 200
+
+Progress = Callable[[Summary], None]
+
+
+class Stop:
+    """SIGINT asks for an end: the run under way is finished, so that nothing is cut in two.  A second one is obeyed."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        self.restore()
+
+    def restore(self) -> None:
+        """Handle SIGINT as before."""
+        signal.signal(signal.SIGINT, self._before)
+
+
+class Worker:
+    """One searching process; *parent* is the process that it ends with."""
+
+    def __init__(self, settings: Settings, index: int, progress: Progress | None, parent: int = 0) -> None:
+        self._settings, self._index, self._progress, self._parent = settings, index, progress, parent
+        self._state = settings.out / "state" / f"{index}.json"
+        self._image = load(settings.binary)
+        self._target = self._target_of(self._image)
+        self._others: list[tuple[Image, Target]] | None = None
+        self._known = {one.name for one in (settings.out / "findings").iterdir()}
+        kind = search.Blind if settings.blind else search.Search
+        rng = Random(f"{settings.seed}/{index}")
+        self.search = kind(self._target, Corpus(settings.out / "corpus"), self._found, rng, settings.tier)
+        earlier = read_state(self._state)
+        self._executions, self._seconds = int(earlier.get("executions", 0)), float(earlier.get("seconds", 0.0))
+
+    def _target_of(self, image: Image) -> Target:
+        settings = self._settings
+        return Target(image, settings.world, settings.begin, settings.until, settings.tier)
+
+    def work(self) -> bool:
+        """Search until the time or the runs are used up, or SIGINT asks for an end; True for that."""
+        settings, searching = self._settings, self.search
+        share = settings.max_runs
+        if share is not None:
+            share = share // settings.jobs + (self._index < share % settings.jobs)
+        stop = Stop()
+        began = tick = time.monotonic()
+        try:
+            self._finish_pending()
+            searching.begin()
+            while not stop.asked and (share is None or searching.executions < share):
+                searching.step()
+                now = time.monotonic()
+                if settings.seconds is not None and now - began >= settings.seconds:
+                    break
+                if now - tick >= TICK_SECONDS:
+                    tick = now
+                    self._tick(now - began)
+                    if self._parent and os.getppid() != self._parent:
+                        break
+        finally:
+            stop.restore()
+            self._tick(time.monotonic() - began)
+        return stop.asked
+
+    def _tick(self, seconds: float) -> None:
+        searching = self.search
+        if self._settings.jobs > 1:
+            searching.import_others()
+        state = {
+            "executions": self._executions + searching.executions,
+            "seconds": self._seconds + seconds,
+            "edges": searching.seen.blocks(),
+        }
+        write_whole(self._state, json.dumps(state).encode())
+        if self._progress or self._settings.jobs == 1:
+            current = summarise(self._settings.out)
+            if self._progress:
+                self._progress(current)
+
+    # Findings
+
+    def _found(self, plan: Plan, judged: Verdict) -> None:
+        name = name_of(judged)
+        if name in self._known:
+            return
+        self._known.add(name)
+        pending = self._settings.out / "pending" / name
+        if (self._settings.out / "findings" / name).exists():
+            return
+        if not pending.exists():
+            write_whole(pending, plan.encode())
+        self._explain(name, plan, judged)
+        pending.unlink(missing_ok=True)
+
+    def _finish_pending(self) -> None:
+        # What an earlier process found and had no time to explain.
+        for pending in sorted((self._settings.out / "pending").iterdir()):
+            if pending.name.startswith(TEMPORARY):
+                continue
+            plan = decode(pending.read_bytes())
+            judged = verdict(self._target.run(plan))
+            if judged.kind != OK:
+                self._found(plan, judged)
+            pending.unlink(missing_ok=True)
+
+    def _explain(self, name: str, plan: Plan, judged: Verdict) -> None:
+        target, settings = self._target, self._settings
+        limit = SLOW_RUNS if judged.kind in SLOW_KINDS else MAX_RUNS
+        plan = minimise(plan, lambda one: verdict(target.run(one)).key == judged.key, limit)
+        judged = verdict(target.run(plan))
+        image, world = self._image, target.world_of(plan)
+        about = About(
+            image.name, image.sha256, image.go, str(settings.binary.resolve()), settings.begin, settings.until,
+            settings.tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,
+        )  # fmt: skip
+        record = boot(image, world, settings.until).to_json()
+        elsewhere = [
+            Elsewhere(other.name, other.go, verdict(runner.run(plan))) for other, runner in self._other_programs()
+        ]
+        publish(settings.out / "findings", name, Finding(world, about), record, elsewhere)
+
+    def _other_programs(self) -> list[tuple[Image, Target]]:
+        if self._others is None:
+            images = [load(path) for path in self._settings.also]
+            self._others = [(image, self._target_of(image)) for image in images]
+        return self._others
