@@ -12,7 +12,7 @@ from syscalls.world import World
 
 
 class Answer(NamedTuple):
-    """One answer: *row* of the grammar, which of its calls (*nth*, from 1, since the fuzzed stretch began), and what."""
+    """What the *nth* call (from 1, since the fuzzed stretch began) that *row* of the grammar describes is answered."""
 
     row: int
     nth: int
@@ -43,5 +43,5 @@ def decode(data: bytes) -> Plan:
 def mutate(
     plan: Plan, rng: Random, tier: str, calls: Sequence[SyscallEvent] = (), hints: Sequence[int] = ()
 ) -> Plan:
-    """Return a changed *plan*; *calls* are those that its run made, *hints* constants that the program compares with."""
+    """Return a changed *plan*; *calls* are those that its run made, *hints* what the program compares with."""
     raise NotImplementedError

@@ -129,10 +129,96 @@ METHOD(reset)
     ENGINE;
     for (uint32_t i = 0; i < e->n_records; i++)
         record_at(e, i)->executions = 0;
-    idle(e, e->current->pc);
-    e->due = e->stop_wanted = false;
-    e->limit = e->left = NO_LIMIT;
-    e->rep_pc = 0;
+    begin_at(e, 0);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(state_doc, "state() -> bytes\n\nWhat was counted so far, for restore(); between runs.");
+
+METHOD(state)
+{
+    ENGINE;
+    Py_ssize_t size = (Py_ssize_t)((1 + (size_t)e->n_records) * sizeof(int64_t));
+    int64_t *state = malloc((size_t)size);
+    if (!state)
+        return PyErr_NoMemory();
+    state[0] = instructions(e) + e->current->icount;
+    for (uint32_t i = 0; i < e->n_records; i++)
+        state[1 + i] = record_at(e, i)->executions;
+    PyObject *result = PyBytes_FromStringAndSize((char *)state, size);
+    free(state);
+    return result;
+}
+
+PyDoc_STRVAR(restore_doc, "restore(state: bytes) -> None\n\n\
+Count on from what state() returned of this counter, without a limit; between runs.");
+
+METHOD(restore)
+{
+    ENGINE;
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(arg, &bytes, &size))
+        return NULL;
+    const int64_t *state = (const int64_t *)bytes;
+    Py_ssize_t n = size / (Py_ssize_t)sizeof *state - 1;
+    if (n < 0 || n > (Py_ssize_t)e->n_records)
+        return PyErr_Format(PyExc_ValueError, "no state of this counter");
+    for (uint32_t i = 0; i < e->n_records; i++)
+        record_at(e, i)->executions = (Py_ssize_t)i < n ? state[1 + i] : 0;
+    begin_at(e, state[0]);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(executed_doc, "executed(since: bytes) -> bytes\n\n\
+For each block that was ever met, in order of first translation: how often it ran since state() returned *since*, at\n\
+most 255.");
+
+METHOD(executed)
+{
+    ENGINE;
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(arg, &bytes, &size))
+        return NULL;
+    const int64_t *state = (const int64_t *)bytes;
+    Py_ssize_t n = size / (Py_ssize_t)sizeof *state - 1;
+    uint8_t *times = malloc((size_t)e->n_records + 1);
+    if (!times)
+        return PyErr_NoMemory();
+    for (uint32_t i = 0; i < e->n_records; i++) {
+        int64_t ran = record_at(e, i)->executions - ((Py_ssize_t)i < n ? state[1 + i] : 0);
+        times[i] = ran < 0 ? 0 : ran > 255 ? 255 : (uint8_t)ran;
+    }
+    PyObject *result = PyBytes_FromStringAndSize((char *)times, e->n_records);
+    free(times);
+    return result;
+}
+
+METHOD(places)
+{
+    ENGINE;
+    PyObject *list = PyList_New(0);
+    for (uint32_t i = 0; list && i < e->n_records; i++) {
+        Record *r = record_at(e, i);
+        PyObject *entry = Py_BuildValue("(Ki)", r->pc, r->size);
+        if (!entry || PyList_Append(list, entry))
+            Py_CLEAR(list);
+        Py_XDECREF(entry);
+    }
+    return list;
+}
+
+METHOD(leave_at)
+{
+    ENGINE;
+    uint64_t pc = PyLong_AsUnsignedLongLong(arg);
+    if (PyErr_Occurred())
+        return NULL;
+    int n = e->current == &e->idle ? -1 : number_of(e->current, pc);
+    if (n < 0)
+        return PyErr_Format(PyExc_ValueError, "no instruction of the current block starts at %p", (void *)pc);
+    leave_block(e, n);
     Py_RETURN_NONE;
 }
 
@@ -148,6 +234,11 @@ static PyMethodDef counter_methods[] = {
     {"blocks", counter_blocks, METH_NOARGS, NULL},
     {"profile", counter_profile, METH_NOARGS, NULL},
     {"reset", counter_reset, METH_NOARGS, NULL},
+    {"state", counter_state, METH_NOARGS, state_doc},
+    {"restore", counter_restore, METH_O, restore_doc},
+    {"executed", counter_executed, METH_O, executed_doc},
+    {"places", counter_places, METH_NOARGS, NULL},
+    {"leave_at", counter_leave_at, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -220,7 +311,8 @@ static PyObject *write_register(PyObject *module, PyObject *const *args, Py_ssiz
 
 /* Host memory; emu.machine.accel has the same in Python */
 
-enum { PAGE = 4096, PTE_DIRTY = 1 << 6, LINE = 256 };
+enum { PAGE = 4096, PTE_USER = 1 << 2, PTE_DIRTY = 1 << 6, LINE = 256 };
+#define PTE_ADDRESS 0x000ffffffffff000u
 
 PyDoc_STRVAR(dirty_pages_doc, "dirty_pages(ptes: int, n: int, clear: bool) -> bytes\n\n\
 Packed native uint32 numbers of those of *n* page-table entries at host address *ptes* that have D (bit 6) set.");
@@ -265,6 +357,62 @@ static PyObject *copy_pages(PyObject *module, PyObject *args)
         memcpy((char *)(uintptr_t)to + (size_t)page * PAGE, (char *)(uintptr_t)from + (size_t)page * PAGE, PAGE);
     }
     PyBuffer_Release(&pages);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(clean_pages_doc, "clean_pages(ram: int, tables: Buffer, kept: int, pristine: int) -> bool\n\n\
+Make the frame behind each dirty page zero, or what it is in *pristine* if its number is below *kept*.  *tables*: packed\n\
+uint64 numbers of words in *ram* where a page table begins.  Tells whether one of the pages may be executed.");
+
+static PyObject *clean_pages(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long ram_at, kept, pristine;
+    Py_buffer tables;
+    if (!PyArg_ParseTuple(args, "Ky*KK:clean_pages", &ram_at, &tables, &kept, &pristine))
+        return NULL;
+    char *ram = (char *)(uintptr_t)ram_at;
+    bool code = false;
+    for (Py_ssize_t i = 0; i + 8 <= tables.len; i += 8) {
+        uint64_t table;
+        memcpy(&table, (char *)tables.buf + i, sizeof table);
+        const uint64_t *entries = (const uint64_t *)ram + table;
+        for (int k = 0; k < 512; k++) {
+            if (!(entries[k] & PTE_DIRTY))
+                continue;
+            uint64_t frame = (entries[k] & PTE_ADDRESS) / PAGE;
+            code |= !(entries[k] >> 63) && entries[k] & PTE_USER;
+            if (frame < kept)
+                memcpy(ram + frame * PAGE, (char *)(uintptr_t)pristine + frame * PAGE, PAGE);
+            else
+                memset(ram + frame * PAGE, 0, PAGE);
+        }
+    }
+    PyBuffer_Release(&tables);
+    return PyBool_FromLong(code);
+}
+
+PyDoc_STRVAR(store_pages_doc, "store_pages(to: int, pages: Buffer, data: Buffer) -> None\n\n\
+Store the 4096-byte pages that follow each other in *data* at the packed native uint32 numbers *pages* of an array of\n\
+pages at a host address.");
+
+static PyObject *store_pages(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long to;
+    Py_buffer pages, data;
+    if (!PyArg_ParseTuple(args, "Ky*y*:store_pages", &to, &pages, &data))
+        return NULL;
+    bool fits = pages.len / 4 * PAGE == data.len;
+    for (Py_ssize_t i = 0; fits && i < pages.len / 4; i++) {
+        uint32_t page;
+        memcpy(&page, (char *)pages.buf + 4 * i, sizeof page);
+        memcpy((char *)(uintptr_t)to + (size_t)page * PAGE, (char *)data.buf + i * PAGE, PAGE);
+    }
+    PyBuffer_Release(&pages);
+    PyBuffer_Release(&data);
+    if (!fits)
+        return PyErr_Format(PyExc_ValueError, "as many pages as numbers are needed");
     Py_RETURN_NONE;
 }
 
@@ -314,6 +462,8 @@ static PyMethodDef functions[] = {
     {"write_register", (PyCFunction)(void (*)(void))write_register, METH_FASTCALL, write_register_doc},
     {"dirty_pages", dirty_pages, METH_VARARGS, dirty_pages_doc},
     {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
+    {"clean_pages", clean_pages, METH_VARARGS, clean_pages_doc},
+    {"store_pages", store_pages, METH_VARARGS, store_pages_doc},
     {"differences", differences, METH_VARARGS, differences_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -128,6 +128,8 @@ void free_engine(Engine *e);
 Record *record_at(Engine *e, uint32_t i);
 int number_of(const Record *r, uint64_t pc);
 void idle(Engine *e, uint64_t pc);
+void leave_block(Engine *e, int n);
+void begin_at(Engine *e, int64_t done);
 void make_due(Engine *e);
 void set_limit(Engine *e, int64_t limit);
 int64_t instructions(const Engine *e);

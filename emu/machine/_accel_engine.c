@@ -140,7 +140,7 @@ int number_of(const Record *r, uint64_t pc)
 }
 
 /* Of the current block only the first *n* instructions ran. */
-static void leave_block(Engine *e, int n)
+void leave_block(Engine *e, int n)
 {
     Record *whole = e->current, part = *whole;
     whole->executions--;
@@ -450,6 +450,16 @@ void set_limit(Engine *e, int64_t limit)
     int64_t delta = limit - e->limit - (e->due ? DUE : 0);
     e->limit += delta;
     e->left += delta;
+}
+
+/* Nothing runs, and *done* instructions did. */
+void begin_at(Engine *e, int64_t done)
+{
+    idle(e, e->current->pc);
+    e->due = e->stop_wanted = false;
+    e->limit = NO_LIMIT;
+    e->left = NO_LIMIT - done;
+    e->rep_pc = 0;
 }
 
 int64_t instructions(const Engine *e) { return charged(e) - e->current->icount; }

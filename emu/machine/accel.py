@@ -27,13 +27,15 @@ import ctypes
 import os
 import sys
 from array import array
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from emu.machine.counting import Counter, PlainCounter
 
 PAGE = 4096
-_DIRTY = 1 << 6  # D of a page-table entry (Intel SDM vol. 3, 4.8)
+# Of a page-table entry (Intel SDM vol. 3, 4.5 and 4.8)
+_USER, _DIRTY, _ADDRESS = 1 << 2, 1 << 6, 0x000F_FFFF_FFFF_F000
 
 
 class _State:
@@ -118,6 +120,50 @@ def copy_pages(to: int, from_: int, pages: bytes | bytearray | memoryview) -> No
         return
     for page in memoryview(pages).cast("B").cast("I"):
         ctypes.memmove(to + page * PAGE, from_ + page * PAGE, PAGE)
+
+
+def clean_pages(ram: int, tables: Sequence[int], kept: int, pristine: int) -> bool:
+    """Make the frame behind each dirty page zero, or, if its number is below *kept*, what it is in *pristine*.
+
+    *ram* and *pristine* are host addresses of arrays of frames; *tables* says at which words of *ram* a page table
+    begins.  Tells whether the guest may execute one of the pages.
+    """
+    packed = array("Q", tables).tobytes()
+    if _State.native:
+        found: bool = _State.native.clean_pages(ram, packed, kept, pristine)
+        return found
+    code = False
+    for table in tables:
+        entries = (ctypes.c_uint64 * 512).from_address(ram + 8 * table)
+        for entry in entries:
+            if not entry & _DIRTY:
+                continue
+            at = entry & _ADDRESS
+            code = code or (not entry >> 63 and bool(entry & _USER))
+            if at < kept * PAGE:
+                ctypes.memmove(ram + at, pristine + at, PAGE)
+            else:
+                ctypes.memset(ram + at, 0, PAGE)
+    return code
+
+
+def pack(pages: Sequence[int]) -> bytes:
+    """Return page numbers as :func:`store_pages` and :func:`copy_pages` take them."""
+    return array("I", pages).tobytes()
+
+
+def store_pages(to: int, pages: bytes, data: bytes) -> None:
+    """Store the pages that follow each other in *data* at the numbers *pages* (packed as above) of an array of pages.
+
+    Raises ValueError if they are not as many.
+    """
+    if _State.native:
+        _State.native.store_pages(to, pages, data)
+        return
+    if len(pages) // 4 * PAGE != len(data):
+        raise ValueError("as many pages as numbers are needed")
+    for i, page in enumerate(memoryview(pages).cast("I")):
+        ctypes.memmove(to + page * PAGE, data[i * PAGE : (i + 1) * PAGE], PAGE)
 
 
 def differences(a: int, b: int, size: int) -> list[tuple[int, int]]:

@@ -112,11 +112,9 @@ class Base:
         Afterwards nothing counts as mapped: the page tables are to be made anew.
         """
         changed, self._stale = self._stale or self._ram.lost, False
-        if not self._pristine:
-            self._pristine = self._contents()
-        pristine = ctypes.addressof(ctypes.c_char.from_buffer(self._pristine))
+        pristine = self.pristine()
         if self._ram.lost:
-            self._ram.bytes[: len(self._pristine)] = self._pristine
+            self.rewrite()
         else:
             for addr, piece in self._mapped:
                 for number, dirty in pages.dirty(addr, piece.n_frames * PAGE):
@@ -125,6 +123,16 @@ class Base:
                     changed = changed or bool(piece.prot & PROT_EXEC)
         self._mapped.clear()
         return changed
+
+    def pristine(self) -> int:
+        """The host address of what all kept frames hold before anything ran; the supervisor's page is zero there."""
+        if not self._pristine:
+            self._pristine = self._contents()
+        return ctypes.addressof(ctypes.c_char.from_buffer(self._pristine))
+
+    def rewrite(self) -> None:
+        """Put all kept frames back to what they were, the supervisor's page but for."""
+        ctypes.memmove(self._ram.host_addr, self.pristine(), self._ram.kept * PAGE)
 
     def _contents(self) -> bytearray:
         contents = bytearray(self._ram.kept * PAGE)

@@ -19,6 +19,7 @@ stops there.  Both read from the engine's sources (qemu/target/i386/translate.c)
 from __future__ import annotations
 
 import ctypes
+from array import array
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -79,6 +80,29 @@ class Counter(Protocol):
 
     def reset(self) -> None:
         """Start anew from zero, without a limit."""
+        ...
+
+    def state(self) -> bytes:
+        """Between runs: return what was counted so far, for :meth:`restore` of this counter."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Between runs: count on from what :meth:`state` returned, without a limit."""
+        ...
+
+    def executed(self, since: bytes) -> bytes:
+        """Return how often each block that was ever met ran after *since* (of :meth:`state`), at most 255.
+
+        A block's place in the answer never changes; blocks that are met later come behind.
+        """
+        ...
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return the (pc, bytes) of each block, in the order of :meth:`executed`."""
+        ...
+
+    def leave_at(self, pc: int) -> None:
+        """Within a hook: let the current block count only for its instructions before *pc*."""
         ...
 
 
@@ -361,6 +385,37 @@ class PlainCounter:
     def blocks(self) -> int:
         """Return how many blocks ran, in whole or in part."""
         return sum(block.times for block in self._blocks.values())
+
+    def state(self) -> bytes:
+        """Between runs: return what was counted so far."""
+        return array("q", [self._charged, *(block.times for block in self._blocks.values())]).tobytes()
+
+    def restore(self, state: bytes) -> None:
+        """Between runs: count on from *state*, without a limit."""
+        charged, *times = array("q", state)
+        times += [0] * (len(self._blocks) - len(times))
+        for block, before in zip(self._blocks.values(), times, strict=True):
+            block.times = before
+        self._charged = charged
+        self._limit = self._due = float("inf")
+        self._idle(self._block.pc)
+
+    def executed(self, since: bytes) -> bytes:
+        """Return how often each block ran after *since*, at most 255."""
+        before = array("q", since)[1:].tolist()
+        before += [0] * (len(self._blocks) - len(before))
+        # A block counts while it runs, and no more when it is left: -1 where it began before *since* was taken.
+        pairs = zip(self._blocks.values(), before, strict=True)
+        return bytes(min(max(block.times - times, 0), 255) for block, times in pairs)
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return the (pc, bytes) of each block."""
+        return [(block.pc, block.size) for block in self._blocks.values()]
+
+    def leave_at(self, pc: int) -> None:
+        """Within a hook: let the current block count only for its instructions before *pc*."""
+        self._look()
+        self._leave(pc)
 
     def profile(self) -> list[tuple[int, int, int, int]]:
         """Return (pc, instructions, bytes, executions) of each block, and of each first part of one that was left."""

@@ -81,6 +81,7 @@ class Engine:
         self._pristine = self._save_context()
         check(self._library.uc_context_save(self.handle, self._new), "context")
         self._vector_at = 0
+        self._until = 0  # where the last run was to stop
 
     def __del__(self) -> None:
         for name in ("_context", "_new"):
@@ -92,6 +93,17 @@ class Engine:
         check(self._library.uc_context_restore(self.handle, self._new), "context")
         self.flush_tlb()
         self.counter.reset()
+        self.error = None
+
+    def context(self) -> bytes:
+        """The whole state of the CPU, for :meth:`become` of this engine alone: it may hold the host's addresses."""
+        return self._save_context()
+
+    def become(self, context: bytes) -> None:
+        """Put back what :meth:`context` returned; translated code stays."""
+        ctypes.memmove(self._context, context, len(context))
+        check(self._library.uc_context_restore(self.handle, self._context), "context")
+        self.flush_tlb()
         self.error = None
 
     def registers(self, *names: str) -> Registers:
@@ -189,6 +201,11 @@ class Engine:
 
     def start(self, begin: int, until: int) -> int:
         """Run from *begin* until a stop or *until* (not executed); returns Unicorn's error number, 0 if none."""
+        if until != self._until:
+            # Blocks translated when it was no place to stop would run past it (the engine sees to its last one only).
+            if until and self._until:
+                self.forget_code(until)
+            self._until = until
         status: int = self._library.uc_emu_start(self.handle, begin, until, 0, 0)
         self.counter.settle()
         if self.error is not None:

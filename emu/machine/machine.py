@@ -6,6 +6,9 @@ within the program (which functions ran, what they computed) is the business of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from emu.image.image import Image
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
@@ -20,6 +23,7 @@ from syscalls import outcome as ends
 from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
+from syscalls.numbers import NAMES
 from syscalls.world import World, WorldError
 
 UNDEFINED, GENERAL_PROTECTION, PAGE_FAULT = 6, 13, 14
@@ -33,6 +37,12 @@ VECTOR_NAMES = {
 }  # fmt: skip
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
 
+CallFilter = Callable[[int, tuple[int, ...]], bool]
+"""Says whether a run shall stop before a system call: its number, its six arguments."""
+OWN_STATE = (
+    "_outcome", "_started", "_traps", "_overrun", "_slept_ns", "_limit", "_fs_base", "_gs_base", "_held_call",
+    "_held_pc", "_within",
+)  # fmt: skip
 
 # What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
 FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F))
@@ -83,6 +93,9 @@ class Machine:
         self._slept_ns = 0
         self._limit = self._work_limit()
         self._fs_base = self._gs_base = 0
+        self.before_call: CallFilter | None = None
+        self._held_call: str | None = None  # a call that the guest stands before, and that is let through next
+        self._held_pc = self._within = 0  # of it: its place, and how many instructions of its block came before
 
     def takes(self, world: World) -> bool:
         """Tell whether :meth:`begin_anew` can do *world*: its memory fits, and the program lies where it lay."""
@@ -120,7 +133,7 @@ class Machine:
 
     def instructions(self) -> int:
         """Instructions executed before the current block began; exact there, and at every function's entry."""
-        return self.counter.instructions() - 1 if self._started else 0  # the IRETQ is ours
+        return self.counter.instructions() - 1 - self._within if self._started else 0  # the IRETQ is ours
 
     def total(self) -> int:
         """Instructions executed in all; exact between runs and in block hooks, which run before their block counts."""
@@ -153,11 +166,16 @@ class Machine:
 
     def _on_syscall(self, _uc: int, _data: int) -> None:
         rax, rdi, rsi, rdx, r10, r8, r9, rip, rflags, self.task.sp = self._call.read()
+        wanted = self.before_call
+        if wanted is not None and self._held_call is None and wanted(rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9)):
+            self._hold(rax & 0xFFFF_FFFF, rip)
+            return
         if not self._serve():
             self.engine.stop()
             return
         task = self.task
         result = self.kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
+        self._held_call, self._within = None, 0
         # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
         self._answer.write(result & 2**64 - 1, rip + 2, rflags)
         if task.fs_base != self._fs_base:
@@ -171,6 +189,13 @@ class Machine:
             self._set_limit()
         if self.kernel.exit is not None:
             self._stop(self._ended(self.kernel.exit, rip))
+
+    def _hold(self, nr: int, pc: int) -> None:
+        # Stop before the call at *pc*, as if its block had ended there; times are told from the block's start on.
+        self._held_call, self._held_pc = NAMES.get(nr, str(nr)), pc
+        self._within = self.counter.instructions_at(pc) - self.counter.instructions()
+        self.counter.leave_at(pc)
+        self.engine.stop()
 
     def _on_cpuid(self, _uc: int, _data: int) -> int:
         self._serve()
@@ -257,6 +282,17 @@ class Machine:
         self.counter.request_stop()
         self.engine.stop()
 
+    # Snapshots (emu.machine.snapshot)
+
+    def state(self) -> tuple[Any, ...]:
+        """What no part of the machine knows of the run, for :meth:`become`."""
+        return tuple(getattr(self, name) for name in OWN_STATE)
+
+    def become(self, state: tuple[Any, ...]) -> None:
+        """Put back what :meth:`state` returned; what observers asked for (``before_call``) stays as it is."""
+        for name, value in zip(OWN_STATE, state, strict=True):
+            setattr(self, name, value)
+
     # Running
 
     @property
@@ -268,7 +304,8 @@ class Machine:
         """Run until the instruction at *until* (called *name*) is next, or something else stops the guest.
 
         The World's limits of instructions and of virtual time stop it at the first block that begins with that many
-        or more executed.
+        or more executed.  While ``before_call`` is set, a run also ends before each call that it picks, with the call
+        still to be made.
         """
         self._set_limit()
         begin = self.pc if self._started else loader.SUPERVISOR_PAGE
@@ -276,6 +313,9 @@ class Machine:
         status = self.engine.start(begin, until)
         if self._outcome is not None:
             return self._outcome
+        if self._held_call is not None:
+            self.engine.write("rip", self._held_pc)
+            return Outcome("reached", f"reached the system call {self._held_call}", self._held_pc, at=self._held_call)
         pc = self.pc
         if self._overrun:
             traps = f"{self.world.limits.traps} system calls, page faults, CPUIDs and RDTSCs"

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from emu.machine import accel
-from emu.machine.ram import Ram
+from emu.machine.ram import ZEROS, Ram
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, OutOfFrames
 
 PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
@@ -38,6 +39,17 @@ def entry_bits(prot: int) -> int:
     if not prot & PROT_EXEC:
         bits |= NO_EXECUTE
     return bits
+
+
+class TablesState(NamedTuple):
+    """What :meth:`PageTables.state` returns."""
+
+    numbers: bytes  # of the tables' frames, packed as uint32
+    contents: bytes
+    tables: dict[int, int]
+    frames: int
+    limit_frames: int
+    new_code: bool
 
 
 class PageTables:
@@ -77,6 +89,36 @@ class PageTables:
                 if frame >= kept:
                     found.append(frame)
         return found
+
+    def dirty_frames(self) -> list[int]:
+        """The number of every frame behind a page that has D set, in order, each once."""
+        words = self.ram.words
+        found = set()
+        for table in self._tables.values():
+            for number in memoryview(accel.dirty_pages(self.ram.host_addr + 8 * table, 512)).cast("I"):
+                found.add((words[table + number] & ADDRESS) // PAGE)
+        return sorted(found)
+
+    def state(self) -> TablesState:
+        """Return the tables as they are; what the pages hold is not among it."""
+        ram = self.ram.bytes
+        contents = b"".join(ram[frame : frame + PAGE] for frame in self._table_frames)
+        numbers = array("I", [frame // PAGE for frame in self._table_frames]).tobytes()
+        return TablesState(numbers, contents, dict(self._tables), self.frames, self.limit_frames, self.new_code)
+
+    def restore(self, state: TablesState) -> None:
+        """Put back what :meth:`state` returned; frames that held tables and do no more are zero.
+
+        The caller has all other frames and the engine's TLB to see to.
+        """
+        before = [number * PAGE for number in memoryview(state.numbers).cast("I")]
+        for frame in set(self._table_frames).difference(before):
+            self.ram.bytes[frame : frame + PAGE] = ZEROS
+        self._table_frames[:] = before
+        accel.store_pages(self.ram.host_addr, state.numbers, state.contents)
+        self._tables.clear()
+        self._tables.update(state.tables)
+        self.frames, self.limit_frames, self.new_code = state.frames, state.limit_frames, state.new_code
 
     # Walking
 

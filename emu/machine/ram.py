@@ -18,6 +18,8 @@ FEW = 1024  # frames that are rather overwritten than given back to the host
 ZEROS = bytes(PAGE)
 MAP_NORESERVE = 0x4000  # linux/mman.h; Python's mmap has it from 3.13 on
 
+RamState = tuple[int, tuple[tuple[int, int], ...], bool]
+
 
 class Ram:
     """*size* bytes of guest-physical memory (a multiple of :data:`PAGE`), of which nothing is used yet."""
@@ -73,6 +75,15 @@ class Ram:
     def keep(self) -> None:
         """Keep every frame that was handed out so far."""
         self.kept = self._next
+
+    def state(self) -> RamState:
+        """Return which frames are handed out; their contents are not among it."""
+        return self._next, tuple(self._free), self.lost
+
+    def restore(self, state: RamState) -> None:
+        """Hand out frames as from when :meth:`state` returned *state*; the contents are the caller's to put back."""
+        self._next, free, self.lost = state
+        self._free[:] = free
 
     def reset(self, used: Sequence[int] | None = None) -> None:
         """Take back all frames but those that are kept, so that they are handed out again in the same order.

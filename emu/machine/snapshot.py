@@ -1,37 +1,83 @@
-"""Snapshots of a whole machine: taken in microseconds, restored by copying back only what was dirtied since."""
+"""Snapshots of a whole machine: taken in microseconds, restored by copying back only what was dirtied since.
+
+A snapshot holds the CPU of each task, the pages that have D set, the page tables, the kernel's state and the counts.
+Pages without D hold what the loader put there (kept frames) or zeros, so restoring makes every page that is dirty now
+like that, and then stores those that were dirty at the time.  Nothing tells the guest that it was restored: what
+follows is what would have followed the first time (``tests/machine/test_snapshot.py`` compares with cold starts).
+
+Translated code is kept, unless the guest made code of its own or changed its own.  Files of snapshots:
+:mod:`emu.machine.snapfile`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from emu.machine import accel
 from emu.machine.machine import Machine
-
-
-class SnapshotError(ValueError):
-    """A snapshot's file that cannot be used; one line that says which and why."""
+from emu.machine.paging import TablesState
+from emu.machine.ram import RamState
+from syscalls import saved
+from syscalls.guest import PAGE
+from syscalls.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of one machine at one moment."""
+    """The state of one machine at one moment, of use until it begins anew in another World."""
+
+    kernel: Kernel  # of the run that it is a moment of
+    contexts: tuple[tuple[int, bytes], ...]  # (task, its CPU); all others wait in the kernel
+    counts: bytes
+    ram: RamState
+    tables: TablesState
+    frames: bytes  # the numbers of the frames that are not as they were at first, packed as uint32 ...
+    pages: bytes  # ... and what they hold
+    state: saved.KernelState
+    own: tuple[Any, ...]  # what the machine itself keeps account of
+
+    @property
+    def n_pages(self) -> int:
+        """Pages of guest memory that it holds, page tables not counted."""
+        return len(self.pages) // PAGE
 
 
 def take(machine: Machine) -> Snapshot:
     """Return the state of *machine*, which is not running."""
-    raise NotImplementedError
+    ram = machine.ram
+    frames = sorted({*machine.pages.dirty_frames(), machine.base.supervisor // PAGE})
+    return Snapshot(
+        kernel=machine.kernel,
+        contexts=((machine.task.tid, machine.engine.context()),),
+        counts=machine.counter.state(),
+        ram=ram.state(),
+        tables=machine.pages.state(),
+        frames=accel.pack(frames),
+        pages=b"".join(ram.bytes[frame * PAGE : (frame + 1) * PAGE] for frame in frames),
+        state=saved.save(machine.kernel),
+        own=machine.state(),
+    )
 
 
 def restore(machine: Machine, snapshot: Snapshot) -> None:
-    """Make *machine* what it was when *snapshot* was taken; translated code is kept."""
-    raise NotImplementedError
+    """Make *machine*, which is not running, what it was when *snapshot* was taken.
 
-
-def to_file(snapshot: Snapshot, path: Path) -> None:
-    """Write *snapshot* to *path*."""
-    raise NotImplementedError
-
-
-def from_file(path: Path, machine: Machine) -> Snapshot:
-    """Read a snapshot for *machine*; raises SnapshotError."""
-    raise NotImplementedError
+    Raises ValueError for a snapshot of another machine, or of one that has begun anew since.
+    """
+    if machine.kernel is not snapshot.kernel:
+        raise ValueError("the snapshot belongs to another run")
+    ram, pages, base = machine.ram, machine.pages, machine.base
+    own_code = accel.clean_pages(ram.host_addr, tuple(pages.tables.values()), ram.kept, base.pristine())
+    if ram.lost:
+        base.rewrite()
+    if own_code or pages.new_code:
+        machine.engine.forget_all_code()
+    pages.restore(snapshot.tables)
+    accel.store_pages(ram.host_addr, snapshot.frames, snapshot.pages)
+    ram.restore(snapshot.ram)
+    machine.engine.become(snapshot.contexts[0][1])
+    machine.counter.restore(snapshot.counts)
+    saved.restore(machine.kernel, snapshot.state)
+    machine.task = machine.kernel.tasks[snapshot.contexts[0][0]]
+    machine.become(snapshot.own)
