@@ -13,7 +13,10 @@ from dataclasses import dataclass
 MAX_CPUS = 65_536
 """The largest set: what the 8,192-byte buffer that Go hands to sched_getaffinity(2) can tell of."""
 
-ALLOWED = f'a count such as 3, a list such as "0,2-3,64" or a mask such as "0x5", of 1 to {MAX_CPUS} CPUs'
+ALLOWED = (
+    'a count such as 3, a list such as "0,2-3,64" (CPU 0 alone: "0-0") or a mask such as "0x5", '
+    f"of 1 to {MAX_CPUS} CPUs"
+)
 """What :meth:`CpuSet.parse` accepts, for error messages."""
 
 

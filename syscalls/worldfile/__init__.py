@@ -6,8 +6,8 @@
 
 from syscalls.world import WorldError
 from syscalls.worldfile.keys import KeyInfo, describe_keys
-from syscalls.worldfile.reader import apply, bundled, check, from_toml, load
-from syscalls.worldfile.writer import as_dict, digest, to_toml
+from syscalls.worldfile.reader import apply, bundled, check, from_toml, load, split_setting
+from syscalls.worldfile.writer import as_dict, digest, inline_value, to_toml
 
 __all__ = [
     "KeyInfo",
@@ -19,6 +19,8 @@ __all__ = [
     "describe_keys",
     "digest",
     "from_toml",
+    "inline_value",
     "load",
+    "split_setting",
     "to_toml",
 ]

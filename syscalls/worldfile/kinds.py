@@ -20,11 +20,14 @@ UNITS |= {name[0]: factor for name, factor in UNITS.items() if name.endswith("IB
 
 
 class Bad(ValueError):
-    """A value that a key does not take: the problem, and what is allowed where that is not the kind's own text."""
+    """A value that a key does not take: the problem, and what is allowed where that is not the kind's own text.
 
-    def __init__(self, problem: str, allowed: str = "") -> None:
+    *place* says where below the key, in the way an error goes on after it: " 2: path".
+    """
+
+    def __init__(self, problem: str, allowed: str = "", place: str = "") -> None:
         super().__init__(problem)
-        self.problem, self.allowed = problem, allowed
+        self.problem, self.allowed, self.place = problem, allowed, place
 
 
 def show(value: object) -> str:

@@ -12,7 +12,7 @@ from syscalls.cpuset import CpuSet
 from syscalls.world import World, WorldError
 from syscalls.worldfile.keys import ALIASES, KEYS, SECTIONS, Key
 from syscalls.worldfile.kinds import Bad, Boolean, nearest, show
-from syscalls.worldfile.tables import Features, Many
+from syscalls.worldfile.tables import Features, Many, inline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +53,15 @@ def from_toml(text: str) -> World:
     return world
 
 
-def apply(world: World, setting: str) -> World:
+def apply(world: World, setting: str, literal: bool = False) -> World:
     """*world* with one ``KEY=VALUE`` applied.
 
     Parts of the key may be quoted (``files."/etc/x=y"=text``); after a key with elements comes an element's name.
+    A line of a World's file, ``KEY = "VALUE"``, means here what it means there, unless VALUE is *literal*.
 
     :raises WorldError: as :func:`from_toml` does.
     """
-    world = _set(world, setting)
+    world = _set(world, setting, literal)
     check(world)
     return world
 
@@ -130,6 +131,8 @@ def _parse(text: str) -> dict[str, Any]:
             lines = text.split("\n")
             place = f"(at line {len(lines)}, column {len(lines[-1]) + 1})"
             problem = problem.replace("(at end of document)", place)
+        if re.match(r"Unterminated string|Illegal character '\\n'|Expected [\"']{1,4}'", problem):
+            problem = f"a quote is not closed {problem[problem.rindex('(') :]}"
         raise WorldError("", f"bad TOML: {' '.join(problem.split())}") from error
     except (RecursionError, ValueError) as error:
         # Arrays nested thousands deep, and integers of thousands of digits (PEP 680 leaves both to Python).
@@ -191,8 +194,10 @@ def _add(changes: _Changes, spelled: str, value: Any) -> None:
         raise WorldError(spelled, error.problem, error.allowed or Boolean().allowed) from error
 
 
-def _set(world: World, setting: str) -> World:
-    parts, text = _split(setting)
+def _set(world: World, setting: str, literal: bool = False) -> World:
+    parts, _, text = _split(setting)
+    if not literal:
+        text = _unquoted(text)
     spelled = ".".join(parts)
     # The longest run of parts that is a key; what is left over names an element.
     for count in (2, 1):
@@ -225,17 +230,42 @@ def _switch(world: World, spelled: str, feature: str, text: str) -> tuple[str, .
         raise WorldError(spelled, error.problem, allowed) from error
 
 
-def _split(setting: str) -> tuple[list[str], str]:
-    # KEY=VALUE as the parts of the dotted key and the text of the value.
+def split_setting(setting: str) -> tuple[str, str]:
+    """The key of ``KEY=VALUE``, as it is spelled, and the text of the value.
+
+    :raises WorldError: where there is no such thing.
+    """
+    _, spelled, text = _split(setting)
+    return spelled, text
+
+
+def _unquoted(text: str) -> str:
+    # What a TOML string on one line says; other text as it is.
+    stripped = text.strip()
+    if len(stripped) < 2 or stripped[0] not in "\"'" or stripped[0] != stripped[-1]:
+        return text
+    try:
+        found = inline(stripped)
+    except Bad:
+        return text
+    return found if isinstance(found, str) else text
+
+
+def _split(setting: str) -> tuple[list[str], str, str]:
+    # KEY=VALUE as the parts of the dotted key, the key as it is spelled, and the text of the value; in KEY = VALUE the
+    # blanks belong to neither.
     parts = []
     at = 0
-    part = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'=][^.=]*?))\s*([.=])""", re.DOTALL)
+    part = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'=][^.=]*?))(\s*)([.=])""", re.DOTALL)
     while match := part.match(setting, at):
         at = match.end()
         quoted = match[1]
         parts.append(re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match[2] or match[3])
-        if match[4] == "=":
-            return parts, setting[at:]
+        if match[5] == "=":
+            text = setting[at:]
+            return parts, setting[: at - 1].strip(), text.strip() if match[4] else text
+    if re.match(r"""\s*(["'])(?!.*\1\s*[.=])""", setting[at:], re.DOTALL):
+        raise WorldError("", f"{show(setting)} has a quote in its key that is not closed", "KEY=VALUE")
     raise WorldError("", f"{show(setting)} is not a setting", "KEY=VALUE")
 
 
@@ -264,7 +294,7 @@ def _members(section: str) -> str:
 
 
 def _named(spelled: str, error: Bad, key: Key) -> WorldError:
-    return WorldError(spelled, error.problem, error.allowed or key.kind.allowed)
+    return WorldError(spelled + error.place, error.problem, error.allowed or key.kind.allowed)
 
 
 def _unknown(spelled: str) -> WorldError:

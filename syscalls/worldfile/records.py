@@ -70,7 +70,13 @@ class Records(Many):
         self.singular, self.fields, self.make = singular, fields, make
 
     def read(self, value: Any) -> tuple[Any, ...]:
-        return tuple(self.record(item) for item in as_list(value, "tables"))
+        made = []
+        for number, item in enumerate(as_list(value, "tables"), 1):
+            try:
+                made.append(self.record(item))
+            except Bad as error:
+                raise Bad(error.problem, error.allowed, f" {number}{error.place}") from error
+        return tuple(made)
 
     def record(self, table: Any) -> Any:
         """Make one record from a TOML table; raise :class:`Bad` naming the key inside it."""
@@ -82,7 +88,7 @@ class Records(Many):
             try:
                 values[field.attribute] = field.kind.read(item)
             except Bad as error:
-                raise Bad(f"{name} {error.problem}", error.allowed or field.kind.allowed) from error
+                raise Bad(error.problem, error.allowed or field.kind.allowed, f": {name}") from error
         missing = [name for name, field in self.fields.items() if field.required and field.attribute not in values]
         if missing:
             raise Bad(f"a {self.singular} without {missing[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -30,15 +31,13 @@ def to_toml(world: World, changes_only: bool = False) -> str:
         value = key.get(world)
         if changes_only and value == key.get(default):
             continue
-        written = key.kind.write(value)
+        section, written = _lines(key, value)
         if isinstance(key.kind, Records):
-            tables += _array_of_tables(key, written)
-        elif isinstance(written, dict):
-            lines = [f"{_name(name)} = {inline_value(item)}" for name, item in written.items()]
-            sections.setdefault(key.name, []).extend(lines)
+            tables += written
+        elif section:
+            sections.setdefault(section, []).extend(written)
         else:
-            lines = sections.setdefault(key.section, []) if key.section else top
-            lines.append(f"{key.name.rpartition('.')[2]} = {inline_value(written)}")
+            top += written
     for section, lines in sections.items():
         if lines or not changes_only:
             tables += ["", f"[{section}]", *lines]
@@ -46,11 +45,22 @@ def to_toml(world: World, changes_only: bool = False) -> str:
     return "\n".join([*top, *tables]).lstrip("\n") + "\n"
 
 
+@functools.lru_cache(maxsize=1024)  # most keys have the same value in all Worlds of a sweep
+def _lines(key: Key, value: Any) -> tuple[str, tuple[str, ...]]:
+    # The lines that *key* takes, and the section that they belong to.
+    written = key.kind.write(value)
+    if isinstance(key.kind, Records):
+        return "", tuple(_array_of_tables(key, written))
+    if isinstance(written, dict):
+        return key.name, tuple(f"{inline_name(name)} = {inline_value(item)}" for name, item in written.items())
+    return key.section, (f"{key.name.rpartition('.')[2]} = {inline_value(written)}",)
+
+
 def _array_of_tables(key: Key, written: list[dict[str, Any]]) -> list[str]:
     lines = []
     for table in written:
         lines += ["", f"[[{_SINGULAR[key.name]}]]"]
-        lines += [f"{_name(name)} = {inline_value(item)}" for name, item in table.items()]
+        lines += [f"{inline_name(name)} = {inline_value(item)}" for name, item in table.items()]
     return lines
 
 
@@ -65,11 +75,12 @@ def inline_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(inline_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_name(name)} = {inline_value(item)}" for name, item in value.items()) + "}"
+        return "{" + ", ".join(f"{inline_name(name)} = {inline_value(item)}" for name, item in value.items()) + "}"
     raise TypeError(f"no TOML for {value!r}")
 
 
-def _name(name: str) -> str:
+def inline_name(name: str) -> str:
+    """A part of a TOML key: bare where it can be, else quoted."""
     return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _quoted(name)
 
 

@@ -17,7 +17,7 @@ from syscalls.worldfile import WorldError, apply, check, digest, from_toml, load
 from syscalls.worldfile.keys import KEYS
 from syscalls.worldfile.reader import merge
 
-CPUS = 'a count such as 3, a list such as "0,2-3,64" or a mask such as "0x5", of 1 to 65536 CPUs'
+CPUS = 'a count such as 3, a list such as "0,2-3,64" (CPU 0 alone: "0-0") or a mask such as "0x5", of 1 to 65536 CPUs'
 MEMORY = ", ".join(name for name in KEYS if name.startswith("memory."))
 AUXV = 'AT_ names (or tag numbers) with integers from 0 to 2**64-1 or "absent"'
 HUGE = 'a number n (for "n\\n"), any text, hex: and digits, text: and literal text, or absent'
@@ -99,24 +99,28 @@ TOML_ERRORS = [
     ("cpuid.leaves = {1 = [0,0,0,0], '0x1' = [0,0,0,0]}", f"cpuid.leaves: leaf 0x1 is given twice; allowed: {LEAVES}"),
     ("env = {'A=' = 'x'}", "env: 'A=' is not a name; allowed: a name that is not empty and holds no \"=\""),
     ('env = ["A=\\u0000"]', 'env: \'A=\\x00\' holds a NUL; allowed: an array such as ["NAME=value"] or a table such as {NAME = "value"}, without NUL'),
-    ("[[file]]\ncontent = 'x'", f"file: a file without path; allowed: {FILES}"),
-    ("[[file]]\npath = 'x'", "file: path 'x' is not an absolute path; allowed: an absolute path of the guest, of at most 4095 bytes"),
-    ("[[file]]\npath = '/x'\nmod = 1", 'file: unknown key \'mod\' (did you mean "mode"?); allowed: path, content, mode, errno'),
-    ("[[file]]\npath = '/x'\nmode = 0o10000", "file: mode 4096 is out of range; allowed: permission bits from 0 to 0o7777"),
-    ("[[file]]\npath = '/x'\ncontent = 5", f"file: content 5 is not text; allowed: {BYTES}, or absent"),
+    ("[[file]]\ncontent = 'x'", f"file 1: a file without path; allowed: {FILES}"),
+    ("[[file]]\npath = 'x'", "file 1: path: 'x' is not an absolute path; allowed: an absolute path of the guest, of at most 4095 bytes"),
+    ("[[file]]\npath = '/x'\nmod = 1", 'file 1: unknown key \'mod\' (did you mean "mode"?); allowed: path, content, mode, errno'),
+    ("[[file]]\npath = '/x'\nmode = 0o10000", "file 1: mode: 4096 is out of range; allowed: permission bits from 0 to 0o7777"),
+    ("[[file]]\npath = '/x'\ncontent = 5", f"file 1: content: 5 is not text; allowed: {BYTES}, or absent"),
     ("[[file]]\npath = '/x'\n[[file]]\npath = '/x'", f"file: the file '/x' is given twice; allowed: {FILES}"),
-    ("[[file]]\npath = '/x'\nerrno = 'EIOO'", "file: errno unknown errno 'EIOO' (did you mean \"EIO\"?); allowed: an errno name such as EINTR"),
+    ("[[file]]\npath = '/x'\nerrno = 'EIOO'", "file 1: errno: unknown errno 'EIOO' (did you mean \"EIO\"?); allowed: an errno name such as EINTR"),
     ("file = 5", f"file: 5 is not an array of tables; allowed: {FILES}"),
-    ("file = [5]", f"file: 5 is not a table of keys; allowed: {FILES}"),
-    ("[[response]]\nerrno = 'EINTR'", f"response: a response without call; allowed: {RESPONSES}"),
-    ("[[response]]\ncall = 'opnat'\nerrno = 'EIO'", "response: call unknown system call 'opnat' (did you mean \"openat\"?); allowed: the name of a system call, such as openat"),
-    ("[[response]]\ncall = 'read'", "response: a response to read that changes nothing; allowed: errno, result or data"),
-    ("[[response]]\ncall = 'read'\nerrno = 'EIO'\nresult = 1", "response: a response to read with errno and result or data; allowed: errno alone, or result and data"),
-    ("[[response]]\ncall = 'read'\nwhen = '0'\nresult = 1", f"response: when '0' is not such a rule; allowed: {WHEN}"),
-    ("[[response]]\ncall = 'read'\nwhen = '3..2'\nresult = 1", f"response: when '3..2' is not such a rule; allowed: {WHEN}"),
-    ("[[response]]\ncall = 'read'\nwhen = '1+0'\nresult = 1", f"response: when '1+0' is not such a rule; allowed: {WHEN}"),
-    ("[[response]]\ncall = 'read'\nresult = 9223372036854775808", "response: result 9223372036854775808 is out of range; allowed: an integer from -9223372036854775808 to 9223372036854775807"),
-    ("[[bind]]\nhost = 'x'", "bind: a bind without guest; allowed: tables with host, guest and writable"),
+    (
+        "[[response]]\ncall = 'read'\nresult = 1\n[[response]]\ncall = 'raed'\nresult = 1",
+        "response 2: call: unknown system call 'raed' (did you mean \"read\"?); allowed: the name of a system call, such as openat",
+    ),
+    ("file = [5]", f"file 1: 5 is not a table of keys; allowed: {FILES}"),
+    ("[[response]]\nerrno = 'EINTR'", f"response 1: a response without call; allowed: {RESPONSES}"),
+    ("[[response]]\ncall = 'opnat'\nerrno = 'EIO'", "response 1: call: unknown system call 'opnat' (did you mean \"openat\"?); allowed: the name of a system call, such as openat"),
+    ("[[response]]\ncall = 'read'", "response 1: a response to read that changes nothing; allowed: errno, result or data"),
+    ("[[response]]\ncall = 'read'\nerrno = 'EIO'\nresult = 1", "response 1: a response to read with errno and result or data; allowed: errno alone, or result and data"),
+    ("[[response]]\ncall = 'read'\nwhen = '0'\nresult = 1", f"response 1: when: '0' is not such a rule; allowed: {WHEN}"),
+    ("[[response]]\ncall = 'read'\nwhen = '3..2'\nresult = 1", f"response 1: when: '3..2' is not such a rule; allowed: {WHEN}"),
+    ("[[response]]\ncall = 'read'\nwhen = '1+0'\nresult = 1", f"response 1: when: '1+0' is not such a rule; allowed: {WHEN}"),
+    ("[[response]]\ncall = 'read'\nresult = 9223372036854775808", "response 1: result: 9223372036854775808 is out of range; allowed: an integer from -9223372036854775808 to 9223372036854775807"),
+    ("[[bind]]\nhost = 'x'", "bind 1: a bind without guest; allowed: tables with host, guest and writable"),
     ("cpuid.aes = 1", "cpuid.aes: 1 is not a boolean; allowed: true or false"),
 ]  # fmt: skip
 
@@ -133,7 +137,7 @@ def test_toml_errors(text: str, message: str) -> None:
 SETTING_ERRORS = [
     ("page-size", "'page-size' is not a setting; allowed: KEY=VALUE"),
     ("=1", "'=1' is not a setting; allowed: KEY=VALUE"),
-    ('"page-size=1', "'\"page-size=1' is not a setting; allowed: KEY=VALUE"),
+    ('"page-size=1', "'\"page-size=1' has a quote in its key that is not closed; allowed: KEY=VALUE"),
     ("page-sise=1", 'page-sise: unknown key (did you mean "page-size"?); allowed: the keys of a World'),
     ("page-size.x=1", 'page-size.x: unknown key (did you mean "page-size"?); allowed: the keys of a World'),
     ("memory=1", f"memory: it is a table and has no value of its own; allowed: {MEMORY}"),
@@ -145,7 +149,7 @@ SETTING_ERRORS = [
     ("auxv=1", f"auxv: 1 is not a table of AT_ names; allowed: {AUXV}"),
     ("argv=a b", "argv: 'a b' is not a TOML value; allowed: an array of strings without NUL, such as [\"a\", \"b\"]"),
     ("argv=[]\nx=1", "argv: '[]\\nx=1' is not one TOML value; allowed: an array of strings without NUL, such as [\"a\", \"b\"]"),
-    ("files.etc=1", "files.etc: path 'etc' is not an absolute path; allowed: an absolute path of the guest, of at most 4095 bytes"),
+    ("files.etc=1", "files.etc: path: 'etc' is not an absolute path; allowed: an absolute path of the guest, of at most 4095 bytes"),
     ("env.=1", "'env.=1' is not a setting; allowed: KEY=VALUE"),
     ('env."A=B"=1', "env.A=B: 'A=B' is not a name; allowed: a name that is not empty and holds no \"=\""),
     ("cpuid.aes=perhaps", "cpuid.aes: 'perhaps' is not a boolean; allowed: true or false"),
@@ -191,6 +195,9 @@ def test_features_that_cannot_be(setting: str, start: str) -> None:
     ("content", "message"),
     [
         (b"cpus = 1\npage-size == 3", "bad TOML: Invalid value (at line 2, column 12)"),
+        (b'seed = 1\ncpus = "0-1\n', "bad TOML: a quote is not closed (at line 2, column 12)"),
+        (b'cpus = "0-1', "bad TOML: a quote is not closed (at line 1, column 12)"),
+        (b"cpus = '0-1", "bad TOML: a quote is not closed (at line 1, column 12)"),
         (b"cpus = [1,", "bad TOML: Invalid value (at line 1, column 11)"),
         (b"cpus = 1\ncpus = 2\n", "bad TOML: Cannot overwrite a value (at line 2, column 9)"),
         (b"[memory\n", "bad TOML: Expected ']' at the end of a table declaration (at line 1, column 8)"),

@@ -221,6 +221,29 @@ def test_settings_of_elements_replace_or_add() -> None:
     assert world.cpuid.features == Cpuid().features
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'cpus = "0,2-3,64"', "page-size = 16384", 'thp.pmd-size = "absent"',
+        'at-random = "00112233445566778899aabbccddeeff"',
+        'env.GOGC = "50"', 'env."A B" = "\\"x\\""', "cpuid.aes = false", 'auxv.AT_RANDOM = "absent"', "auxv.99 = 1",
+        'uname.version = "#1 SMP"', 'process.sigmask = "0x200"', 'argv = ["a", "b c"]',
+        'responses = [{call = "read", when = "1", errno = "EINTR"}]', 'cgroup.cpu-quota = "max"', "vdso = false",
+    ],
+)  # fmt: skip
+def test_a_line_of_a_file_is_a_setting(line: str) -> None:
+    """What stands in a World's file can be given to --set as it stands there, quotes and blanks included."""
+    assert apply(World(env=()) if line.startswith("env.") else World(), line) == from_toml(line)
+
+
+def test_a_literal_setting_keeps_its_quotes() -> None:
+    """--env and the short forms take the text that the shell gives them."""
+    assert apply(World(env=()), 'env.X="y"', literal=True).env == ('X="y"',)
+    assert apply(World(env=()), 'env.X="y"').env == ("X=y",)
+    assert apply(World(env=()), "env.X= y ").env == ("X= y ",)
+    assert apply(World(), 'files."/etc/x=y" = "a\\nb"').files == (File("/etc/x=y", b"a\nb"),)
+
+
 def test_settings_are_judged_together() -> None:
     """Each alone would contradict the file, both do not."""
     assert load("walk", ["cpus=0-7", "possible-cpus=8"]).cpus == CpuSet.first(8)
