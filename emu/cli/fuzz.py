@@ -45,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
     settings = _settings(chosen)
 
     from emu.boot.boot import UnknownFunction
+    from emu.fuzz.engines import NoEngine
     from emu.image.errors import ImageError
     from syscalls.world import WorldError
 
@@ -56,6 +57,8 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(str(error)) from error
     except UnknownFunction as error:
         raise UsageError(f"--from or --until: {error}") from error
+    except NoEngine as error:
+        raise UsageError(f"--engine: {error}") from error
     except OSError as error:
         raise UsageError(
             f"--out: {error.filename or settings.out}: {(error.strerror or str(error)).lower()}"
@@ -117,7 +120,7 @@ def _settings(chosen: Any) -> Settings:
     return Settings(
         path, folder, options.with_arguments(options.world(chosen), path.name, chosen.rest), chosen.begin, chosen.until,
         chosen.tier, chosen.seed, chosen.time, chosen.max_runs, chosen.jobs, tuple(map(Path, chosen.also)),
-        tuple(map(Path, chosen.merge)),
+        tuple(map(Path, chosen.merge)), chosen.engine, chosen.blind,
     )  # fmt: skip
 
 
@@ -136,8 +139,9 @@ def _parser() -> options.Parser:
     parser.add_argument("--also", nargs="+", default=[], metavar="BINARY", help="programs to try each finding on")
     parser.add_argument("--merge", action="append", default=[], metavar="DIR", help="take over another corpus as well")
     parser.add_argument("--minimise", action="store_true", help="make the corpus small, and stop")
-    options.add_world(parser)
-    parser.conflict_handler = "resolve"  # here --seed is the search's; the World's is --set seed=N
+    parser.add_argument("--engine", choices=("plain", "atheris"), default="plain", help="(if not given: plain)")
+    parser.add_argument("--blind", action="store_true", help="the baseline: random plans, whatever they show")
+    options.add_world(parser, without=("--seed",))
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the search; the World's is --set seed=N")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser

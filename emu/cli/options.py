@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -70,13 +70,15 @@ class _Setting(argparse.Action):
         namespace.settings = [*namespace.settings, (option, values)]
 
 
-def add_world(parser: argparse.ArgumentParser) -> None:
-    """Add the options that make a World."""
+def add_world(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """Add the options that make a World; but for the short forms in *without*, which mean something else there."""
     group = parser.add_argument_group("the World: what the kernel, the loader and the CPU answer")
     group.add_argument("--world", metavar="FILE", help="read a World from a TOML file, or a bundled one by name")
     group.set_defaults(settings=[])
     group.add_argument("--set", action=_Setting, metavar="KEY=VALUE", help="set one key of the World; may be repeated")
     for option, (key, metavar, text) in SHORT_FORMS.items():
+        if option in without:
+            continue
         group.add_argument(option, action=_Setting, metavar=metavar, help=f"{text} (the World's {key})")
     group.add_argument("--env", action=_Setting, metavar="K=V", help="set an environment variable; may be repeated")
     group.add_argument(

@@ -9,6 +9,7 @@ import time
 
 from emu.fuzz import search
 from emu.fuzz.corpus import Corpus
+from emu.fuzz.engines import PLAIN, engine
 from emu.fuzz.folder import Settings, Summary, prepare, summarise
 from emu.fuzz.target import Target
 from emu.fuzz.worker import TICK_SECONDS, Progress, Stop, Worker
@@ -16,9 +17,16 @@ from emu.image.image import load
 
 
 def run(settings: Settings, progress: Progress | None = None) -> tuple[Summary, bool]:
-    """Run the campaign to its end, or until SIGINT; return the summary, also on disk, and whether it was SIGINT."""
+    """Run the campaign to its end, or until SIGINT; return the summary, also on disk, and whether it was SIGINT.
+
+    Raises NoEngine for an engine that is not installed.
+    """
+    engine(settings.engine)
     prepare(settings)
-    interrupted = Worker(settings, 0, progress).work() if settings.jobs == 1 else _run_many(settings, progress)
+    if settings.jobs == 1 and settings.engine == PLAIN:
+        interrupted = Worker(settings, 0, progress).work()
+    else:  # libFuzzer ends its process
+        interrupted = _run_many(settings, progress)
     return summarise(settings.out), interrupted
 
 

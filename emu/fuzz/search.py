@@ -49,14 +49,16 @@ class Search:
     """One process's search.  *found* is handed every verdict that is not ok, with the plan that led to it."""
 
     def __init__(
-        self, target: Runner, corpus: Corpus, found: Callable[[Plan, Verdict], None], rng: Random, tier: str
+        self, target: Runner, corpus: Corpus, found: Callable[[Plan, Verdict], None], tier: str, seed: str = "0"
     ) -> None:
         self.target, self.corpus, self.tier = target, corpus, tier
-        self._found, self._rng = found, rng
+        self._found, self._rng = found, Random(seed)
+        self.seed = self._rng.getrandbits(31)  # for an engine with a generator of its own
         self.entries: list[Entry] = []
         self.seen = Seen()
         self.executions = 0
         self._hints: tuple[int, ...] = ()
+        self._hints_due = 0
 
     def begin(self) -> None:
         """Run the plan that changes nothing, then what the corpus holds."""
@@ -70,9 +72,13 @@ class Search:
 
     def step(self) -> None:
         """Run one new plan."""
-        if self.executions % HINTS_EVERY < 1:
-            self._hints = self.target.hints()
         self.run(self._next())
+
+    def hints(self) -> tuple[int, ...]:
+        """Constants that code which ran compares with; looked for anew from time to time."""
+        if not self._hints or self.executions >= self._hints_due:
+            self._hints, self._hints_due = self.target.hints(), self.executions + HINTS_EVERY
+        return self._hints
 
     def run(self, plan: Plan, stored: bool = False) -> Result:
         """Run *plan*; keep it if it shows anything new, and hand on what is wrong.  *stored*: the corpus has it."""
@@ -96,7 +102,7 @@ class Search:
             first, second = (plan.answers, other) if rng.random() < 0.5 else (other, plan.answers)
             plan = Plan((*first, *second)[:MAX_ANSWERS])
         for _ in range(rng.randint(1, MAX_CHANGES)):
-            plan = mutate(plan, rng, self.tier, parent.calls, self._hints)
+            plan = mutate(plan, rng, self.tier, parent.calls, self.hints())
         return Plan(plan.answers[:MAX_ANSWERS])
 
     def _choose(self) -> Entry:

@@ -7,12 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from random import Random
 from types import FrameType
 
 from emu.boot.boot import boot
 from emu.fuzz import search
 from emu.fuzz.corpus import TEMPORARY, Corpus, write_whole
+from emu.fuzz.engines import engine
 from emu.fuzz.finding import About, Elsewhere, Finding, name_of, publish
 from emu.fuzz.folder import Settings, Summary, read_state, summarise
 from emu.fuzz.minimise import MAX_RUNS, minimise
@@ -55,8 +55,8 @@ class Worker:
         self._others: list[tuple[Image, Target]] | None = None
         self._known = {one.name for one in (settings.out / "findings").iterdir()}
         kind = search.Blind if settings.blind else search.Search
-        rng = Random(f"{settings.seed}/{index}")
-        self.search = kind(self._target, Corpus(settings.out / "corpus"), self._found, rng, settings.tier)
+        seed = f"{settings.seed}/{index}"
+        self.search = kind(self._target, Corpus(settings.out / "corpus"), self._found, settings.tier, seed)
         earlier = read_state(self._state)
         self._executions, self._seconds = int(earlier.get("executions", 0)), float(earlier.get("seconds", 0.0))
 
@@ -66,28 +66,31 @@ class Worker:
 
     def work(self) -> bool:
         """Search until the time or the runs are used up, or SIGINT asks for an end; True for that."""
-        settings, searching = self._settings, self.search
+        settings = self._settings
         share = settings.max_runs
         if share is not None:
             share = share // settings.jobs + (self._index < share % settings.jobs)
         stop = Stop()
-        began = tick = time.monotonic()
-        try:
-            self._finish_pending()
-            searching.begin()
-            while not stop.asked and (share is None or searching.executions < share):
-                searching.step()
-                now = time.monotonic()
-                if settings.seconds is not None and now - began >= settings.seconds:
-                    break
-                if now - tick >= TICK_SECONDS:
-                    tick = now
-                    self._tick(now - began)
-                    if self._parent and os.getppid() != self._parent:
-                        break
-        finally:
+        began = self._ticked = time.monotonic()
+
+        def going() -> bool:
+            now = time.monotonic()
+            if now - self._ticked >= TICK_SECONDS:
+                self._ticked = now
+                self._tick(now - began)
+                if self._parent and os.getppid() != self._parent:
+                    return False
+            if stop.asked or (share is not None and self.search.executions >= share):
+                return False
+            return settings.seconds is None or now - began < settings.seconds
+
+        def finish() -> None:
             stop.restore()
             self._tick(time.monotonic() - began)
+
+        self._finish_pending()
+        self.search.begin()
+        engine(settings.engine)(self.search, going, finish)
         return stop.asked
 
     def _tick(self, seconds: float) -> None:
