@@ -93,6 +93,11 @@ class Kernel:
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
 
+    def answer_by(self, responses: Responses) -> None:
+        """Let *responses* decide from now on what is answered in the calls' place."""
+        self.responses = responses
+        self._rules = responses.by_nr
+
     def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
         """Perform system call *nr* for *task* and return its result, ``-errno`` on failure.
 
@@ -140,7 +145,12 @@ class Kernel:
                 detail.update(capture(self.mem, kind, index, args, None))
             if row.nr in self._rules:
                 rule = self.responses.find(row.nr, lambda: self._path_of(row, values))
-            result = self._answer(row, rule, args) if rule else row.handler(self, task, *values)
+            if rule is None:
+                result = row.handler(self, task, *values)
+            elif rule.arguments:
+                result = row.handler(self, task, *self._replaced(row, rule.changed(args), values))
+            else:
+                result = self._answer(row, rule, args)
         except SyscallError as error:
             result = -error.errno
         except GuestFault:
@@ -155,6 +165,13 @@ class Kernel:
             SyscallEvent(row.nr, row.name, args, result, errno, rule is not None, task.tid, ticks, detail)
         )
         return result
+
+    def _replaced(self, row: Compiled, args: tuple[int, ...], values: list[int | bytes]) -> list[int | bytes]:
+        # Narrowed arguments; the path, which was read already, stays the guest's.
+        replaced: list[int | bytes] = list(self._narrowed(row, args))
+        if row.path_index >= 0:
+            replaced[row.path_index] = values[row.path_index]
+        return replaced
 
     def _answer(self, row: Compiled, rule: Rule, args: tuple[int, ...]) -> int:
         # The call is not performed: the rule says what it returns and what its first output buffer receives.
@@ -182,7 +199,7 @@ class Kernel:
             self.unknown.append(nr)
         rule = self.responses.find(nr, lambda: None) if nr in self._rules else None
         result = -ENOSYS
-        if rule:
+        if rule and not rule.arguments:
             result = -rule.errno if rule.errno else rule.result or 0
         elif self.world.strict:
             self.exit = Unsupported(nr)

@@ -7,7 +7,7 @@ decided whether a rule applies; every front end (a hand-written World, the fuzze
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from syscalls.errno import NUMBERS
@@ -44,11 +44,25 @@ def parse_when(text: str) -> When:
 class Rule:
     """One compiled response; *count* is how many calls have matched it so far."""
 
-    __slots__ = ("count", "data", "errno", "path", "result", "when")
+    __slots__ = ("arguments", "count", "data", "errno", "path", "result", "when")
 
-    def __init__(self, when: When, path: bytes | None, errno: int, result: int | None, data: bytes | None) -> None:
+    def __init__(
+        self,
+        when: When,
+        path: bytes | None,
+        errno: int,
+        result: int | None,
+        data: bytes | None,
+        arguments: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         self.when, self.path, self.errno, self.result, self.data = when, path, errno, result, data
+        self.arguments = arguments
         self.count = 0
+
+    def changed(self, args: tuple[int, ...]) -> tuple[int, ...]:
+        """Return *args* with this rule's own in their places; unsigned, as registers hold them."""
+        given = dict(self.arguments)
+        return tuple(given.get(index, value) & 0xFFFF_FFFF_FFFF_FFFF for index, value in enumerate(args))
 
 
 class Responses:
@@ -85,6 +99,16 @@ class Responses:
                 chosen = rule
         return chosen
 
+    def ahead(self, first: Sequence[tuple[int, Rule]]) -> Responses:
+        """Return these rules, themselves and not copies, behind *first*: pairs of a call's number and a rule."""
+        both = Responses((), {})
+        both.rules = [*(rule for _, rule in first), *self.rules]
+        for nr, rule in first:
+            both.by_nr.setdefault(nr, []).append(rule)
+        for nr, rules in self.by_nr.items():
+            both.by_nr.setdefault(nr, []).extend(rules)
+        return both
+
     def counts(self) -> list[int]:
         """Return how many calls each rule has matched: the only state there is."""
         return [rule.count for rule in self.rules]
@@ -107,7 +131,14 @@ def compile_rule(response: Response) -> Rule:
         if response.errno not in NUMBERS:
             raise WorldError("response", f"{response.errno!r} is no error name", "a name such as EINTR")
         errno = NUMBERS[response.errno]
-    if not errno and response.result is None and response.data is None:
-        raise WorldError("response", f"the response to {response.call} changes nothing", "errno, result or data")
+    answers = errno or response.result is not None or response.data is not None
+    if not answers and not response.arguments:
+        raise WorldError(
+            "response", f"the response to {response.call} changes nothing", "errno, result, data or arguments"
+        )
+    if answers and response.arguments:
+        raise WorldError(
+            "response", f"the response to {response.call} has arguments of a call that is not performed", "one of both"
+        )
     path = None if response.path is None else response.path.encode("utf-8", "surrogateescape")
-    return Rule(parse_when(response.when), _plain(path), errno, response.result, response.data)
+    return Rule(parse_when(response.when), _plain(path), errno, response.result, response.data, response.arguments)

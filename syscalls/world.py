@@ -148,12 +148,14 @@ class Response:
     """A rule that changes what one call returns, whatever the kernel would have said.
 
     It applies to calls named *call* (a syscall's name) whose first path argument is *path* (or whose descriptor was
-    opened from it; repeated slashes count as one), counted from 1 among the calls that match, as *when* says: ``N``, ``N..M``, ``N+`` (N and all
-    later ones), ``N..M+S`` or ``N+S`` (every S-th), the grammar of ``strace -e inject=...:when=``.
+    opened from it; repeated slashes count as one), counted from 1 among the calls that match, as *when* says: ``N``,
+    ``N..M``, ``N+`` (N and all later ones), ``N..M+S`` or ``N+S`` (every S-th), the grammar of
+    ``strace -e inject=...:when=``.
 
     With *errno* or *result* the call is not performed: it returns ``-errno`` or *result* (*data*, if given, is
     stored into its first output buffer, cut to the buffer's size; *result* alone defaults to the bytes stored).
-    The first matching rule wins.
+    With *arguments*, pairs of a number from 0 and a value, it is performed with those in place of the guest's own: a
+    read that is cut short (its size), a mapping whose hint is ignored (its address).  The first matching rule wins.
     """
 
     call: str
@@ -162,6 +164,7 @@ class Response:
     errno: str | None = None
     result: int | None = None
     data: bytes | None = None
+    arguments: tuple[tuple[int, int], ...] = ()
 
 
 TWO_CPUS = CpuSet.first(2)

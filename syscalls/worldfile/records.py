@@ -54,6 +54,24 @@ class CallName(Text):
         return name
 
 
+class Replaced(Many):
+    """Arguments of a call by number: ``{2 = 1}``."""
+
+    def __init__(self) -> None:
+        super().__init__("integers by number", "a table of integers with keys from 0 to 5, such as {2 = 1}")
+
+    def read(self, value: Any) -> tuple[tuple[int, int], ...]:
+        found = []
+        for name, item in as_table(value, "integers").items():
+            if name not in ("0", "1", "2", "3", "4", "5"):
+                raise Bad(f"no argument has the number {show(name)}")
+            found.append((int(name), Integer(-(1 << 63), (1 << 63) - 1).read(item)))
+        return tuple(sorted(found))
+
+    def write(self, value: Any) -> dict[str, int] | None:
+        return {str(number): item for number, item in value} or None
+
+
 class Field(NamedTuple):
     """One key of a table: the attribute it sets, its kind, and whether it must be there."""
 
@@ -103,7 +121,7 @@ class Records(Many):
 
     def _written(self, kind: Kind, item: Any) -> bool:
         # None has no spelling in TOML, except where the kind has a word for it.
-        return item is not None or isinstance(kind, Optional)
+        return item not in (None, ()) or isinstance(kind, Optional)
 
 
 class Files(Records):
@@ -172,14 +190,20 @@ class Responses(Records):
             "errno": Field("errno", Errno()),
             "result": Field("result", Integer(-(1 << 63), (1 << 63) - 1)),
             "data": Field("data", Bytes()),
+            "arguments": Field("arguments", Replaced()),
         }
-        super().__init__("response", fields, self._checked, "tables with call, when, path, errno, result and data")
+        allowed = "tables with call, when, path, errno, result, data and arguments"
+        super().__init__("response", fields, self._checked, allowed)
 
     @staticmethod
     def _checked(**values: Any) -> Response:
         rule = Response(**values)
-        if rule.errno is None and rule.result is None and rule.data is None:
-            raise Bad(f"a response to {rule.call} that changes nothing", "errno, result or data")
+        answers = rule.errno is not None or rule.result is not None or rule.data is not None
+        if not answers and not rule.arguments:
+            raise Bad(f"a response to {rule.call} that changes nothing", "errno, result, data or arguments")
+        if answers and rule.arguments:
+            problem = f"a response to {rule.call} with arguments of a call that is not performed"
+            raise Bad(problem, "arguments alone, or errno, result or data")
         if rule.errno is not None and (rule.result is not None or rule.data is not None):
             raise Bad(f"a response to {rule.call} with errno and result or data", "errno alone, or result and data")
         return rule

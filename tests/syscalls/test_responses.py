@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from syscalls import abi
-from syscalls.errno import EACCES, EFAULT, EINTR, ENOENT
-from syscalls.responses import parse_when
+from syscalls.errno import EACCES, EBADF, EFAULT, EINTR, ENOENT
+from syscalls.responses import compile_rule, parse_when
 from syscalls.world import Response, World, WorldError
 from tests.syscalls.bytememory import BAD, BUFFER, Guest, guest
 
@@ -148,6 +148,7 @@ def test_counts_can_be_saved_and_restored() -> None:
         (Response("openat", errno="EWHAT"), "'EWHAT' is no error name"),
         (Response("openat"), "changes nothing"),
         (Response("openat", when="x", errno="EINTR"), "when is 'x'"),
+        (Response("read", result=1, arguments=((2, 1),)), "arguments of a call that is not performed"),
     ],
 )
 def test_impossible_rules_are_refused(response: Response, message: str) -> None:
@@ -162,3 +163,35 @@ def test_an_unreadable_path_fails_before_any_rule() -> None:
 
     assert g.call(257, abi.AT_FDCWD, BAD, 0) == -EFAULT
     assert openat(g, b"/y\0") == -ENOENT
+
+
+def test_a_call_is_performed_with_other_arguments() -> None:
+    """A read that is cut short goes on where it stopped, as no answer in its place could."""
+    g = ruled(Response("read", when="1", arguments=((2, 3),)))
+    fd = openat(g, PMD)
+
+    assert [g.call(0, fd, BUFFER, 20) for _ in range(3)] == [3, 5, 0]
+    assert [event.overridden for event in g.kernel.events] == [False, True, False, False]
+    assert g.kernel.events[1].args[2] == 20  # what the guest asked
+
+
+def test_replaced_arguments_are_narrowed_like_the_guests() -> None:
+    """-1 is a descriptor of 32 bits, whatever its upper half."""
+    g = ruled(Response("close", arguments=((0, -1),)))
+
+    assert g.call(3, 0) == -EBADF
+    assert g.kernel.files.fds() == [0, 1, 2]
+
+
+def test_rules_ahead_win_and_leave_the_others_counting() -> None:
+    """What is put ahead answers first; the World's own rules see every call and can be put back."""
+    g = ruled(Response("getpid", when="2+", result=7))
+    own = g.kernel.responses
+    first = compile_rule(Response("getpid", when="2", result=9))
+    g.kernel.answer_by(own.ahead([(39, first)]))
+
+    assert [g.call(39) for _ in range(3)] == [1000, 9, 7]
+    assert own.counts() == [3]
+    g.kernel.answer_by(own)
+    own.restore([0])
+    assert [g.call(39) for _ in range(2)] == [1000, 7]

@@ -29,7 +29,7 @@ NAMES = (
     "cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as, locks, sigpending, msgqueue, nice, rtprio, rttime"
 )
 FILES = "tables with path, content, mode and errno"
-RESPONSES = "tables with call, when, path, errno, result and data"
+RESPONSES = "tables with call, when, path, errno, result, data and arguments"
 WHEN = "N, N..M, N+, N+S or N..M+S with N, M and S from 1, such as 2, 1..3, 4+ or 1+2"
 
 TOML_ERRORS = [
@@ -114,8 +114,10 @@ TOML_ERRORS = [
     ("file = [5]", f"file 1: 5 is not a table of keys; allowed: {FILES}"),
     ("[[response]]\nerrno = 'EINTR'", f"response 1: a response without call; allowed: {RESPONSES}"),
     ("[[response]]\ncall = 'opnat'\nerrno = 'EIO'", "response 1: call: unknown system call 'opnat' (did you mean \"openat\"?); allowed: the name of a system call, such as openat"),
-    ("[[response]]\ncall = 'read'", "response 1: a response to read that changes nothing; allowed: errno, result or data"),
+    ("[[response]]\ncall = 'read'", "response 1: a response to read that changes nothing; allowed: errno, result, data or arguments"),
     ("[[response]]\ncall = 'read'\nerrno = 'EIO'\nresult = 1", "response 1: a response to read with errno and result or data; allowed: errno alone, or result and data"),
+    ("[[response]]\ncall = 'read'\narguments = {6 = 1}", "response 1: arguments: no argument has the number '6'; allowed: a table of integers with keys from 0 to 5, such as {2 = 1}"),
+    ("[[response]]\ncall = 'read'\nresult = 1\narguments = {2 = 1}", "response 1: a response to read with arguments of a call that is not performed; allowed: arguments alone, or errno, result or data"),
     ("[[response]]\ncall = 'read'\nwhen = '0'\nresult = 1", f"response 1: when: '0' is not such a rule; allowed: {WHEN}"),
     ("[[response]]\ncall = 'read'\nwhen = '3..2'\nresult = 1", f"response 1: when: '3..2' is not such a rule; allowed: {WHEN}"),
     ("[[response]]\ncall = 'read'\nwhen = '1+0'\nresult = 1", f"response 1: when: '1+0' is not such a rule; allowed: {WHEN}"),

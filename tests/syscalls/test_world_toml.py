@@ -87,6 +87,9 @@ def test_a_whole_file() -> None:
         call = "read"
         when = 3
         data = "abc"
+        [[response]]
+        call = "read"
+        arguments = {2 = 1, 0 = -1}
     """)
 
     assert world == World(
@@ -104,7 +107,7 @@ def test_a_whole_file() -> None:
         process=Process(closed_fds=(0, 2), sigmask=1 << 9 | 1 << 63),
         rlimits=(("nofile", 1024, 4096), ("core", 0, 0), ("stack", None, None)),
         files=(File("/etc/x", b"\x00\xff", 0o600), File("/proc/self/auxv", None)),
-        responses=(Response("read", "3", data=b"abc"),),
+        responses=(Response("read", "3", data=b"abc"), Response("read", arguments=((0, -1), (2, 1)))),
     )
     assert from_toml(to_toml(world)) == world
 
