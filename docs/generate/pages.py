@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from docs.generate import boxes, drawings, project, verbs
+from docs.generate import boxes, chart, drawings, history, project, verbs
 from docs.generate.console import refreshed, shell
 from docs.generate.subjects import PROGRAMS, subject
 from docs.generate.template import Subjects, Verbs, render
@@ -51,6 +51,16 @@ def page(name: str) -> str:
     return render(template(name), subjects, VERBS)
 
 
+def releases() -> str:
+    """docs/history.md, made of the recordings in bench/history."""
+    return render(template("history"), {}, Verbs(one={}, both={}, project=history.FACTS))
+
+
+def bench() -> str:
+    """docs/bench.md with every screen that it shows taken afresh."""
+    return refreshed((DOCS / "bench.md").read_text(), shell)
+
+
 def readme() -> str:
     """README.md with every screen that it shows taken afresh."""
     return refreshed(README.read_text(), shell)
@@ -59,6 +69,7 @@ def readme() -> str:
 def write() -> list[str]:
     """Rewrite every page and return the names of those that changed."""
     made = {DOCS / f"{name}.md": page(name) for name in TEMPLATES} | {README: readme()}
+    made |= {DOCS / "history.md": releases(), DOCS / "history.svg": chart.svg(), DOCS / "bench.md": bench()}
     changed = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     for path in changed:
         path.write_text(made[path])

@@ -57,6 +57,7 @@ def measured(image: Image, world: World, machine: Machine, meter: Meter) -> Meas
         go=image.go,
         kind=image.kind,
         sha256=image.sha256,
+        linked=image.pclntab.count,
         typed=image.typed,
         world=world_as_dict(world),
         totals=totals,

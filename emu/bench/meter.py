@@ -56,7 +56,7 @@ class Meter(Capture):
         self.spent: dict[Path, Spent] = {}
         self.own: dict[int, Cost] = {OUTERMOST: Cost()}  # by index of the frame
         self.own_syscalls: dict[int, Counter[str]] = {OUTERMOST: Counter()}
-        self._pages = DirtyPages(machine)
+        self.pages = DirtyPages(machine)
         self._counted: dict[tuple[int, int, int], int] = {}  # the profile at the last mark
         self._measured_syscalls = 0
         self._called_at: list[int] = []  # for each system call, the address of its instruction
@@ -76,7 +76,7 @@ class Meter(Capture):
         spent = self.spent.setdefault(path, Spent())
         cost = self.own.setdefault(frame, Cost())
         self._take_blocks(spent, cost)
-        pages = self._pages.take()
+        pages = self.pages.take()
         spent.pages += pages
         cost.pages += pages
         events = self.machine.kernel.events

@@ -34,6 +34,12 @@ class DirtyPages:
                     # Still touched, as mincore sees it.
                     words[index] = words[index] & ~DIRTY | ACCESSED
 
+    @property
+    def addresses(self) -> set[int]:
+        """The address of every page that was stored to."""
+        self._look()
+        return {page * PAGE for page in self._seen}
+
     def take(self) -> int:
         """Return how many pages were first stored to since the last call."""
         self._look()

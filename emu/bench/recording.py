@@ -54,6 +54,7 @@ class Measured:
     go: str
     kind: str
     sha256: str
+    linked: int  # functions in the program's table: some of start-up looks at each of them
     typed: bool  # False: nothing is known of the globals, and writes are not counted
     world: Json
     totals: Cost
@@ -118,6 +119,7 @@ def _read_program(at: Any, where: str) -> Measured:
     rows = _field(at, where, "functions", list)
     return Measured(
         **{name: _field(at, where, name, str) for name in ("name", "go", "kind", "sha256")},
+        linked=_field(at, where, "linked", int),
         typed=totals.get("writes") is not None,
         world=_field(at, where, "world", dict),
         totals=_read_cost(at, where, "totals"),
@@ -155,7 +157,7 @@ def _read_shares(at: Any, where: str, name: str) -> dict[str, Share]:
 
 
 def _program(one: Measured) -> Json:
-    shown = {name: getattr(one, name) for name in ("name", "go", "kind", "sha256", "world", "syscalls")}
+    shown = {name: getattr(one, name) for name in ("name", "go", "kind", "sha256", "linked", "world", "syscalls")}
     shown["world_sha256"] = one.world_sha256
     shown["totals"] = _cost(one.totals, one.typed)
     shown["functions"] = [_row(row, one.typed) for row in one.functions]

@@ -127,6 +127,10 @@ def _others(found: Comparison, one: Moved) -> list[str]:
 def _words(one: Moved, cause: Cause) -> str:
     change = signed(cause.new - cause.old)
     if cause.kind == CALLS:
+        if not cause.old:
+            return f"called {_times(cause.new)} by {cause.name}, which did not call it before"
+        if not cause.new:
+            return f"not called any more by {cause.name}, which called it {_times(cause.old)}"
         return f"called {_times(cause.new)} by {cause.name}, not {_times(cause.old)}"
     if cause.kind == SYSCALL:
         return f"{change} {cause.name} ({cause.old} -> {cause.new})"
@@ -138,7 +142,7 @@ def _words(one: Moved, cause: Cause) -> str:
 
 
 def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _code(one: Moved, cause: Cause) -> str:
