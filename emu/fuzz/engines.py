@@ -26,9 +26,9 @@ Engine = Callable[[Search, Callable[[], bool], Callable[[], None]], None]
 SLOTS = 1 << 16  # counters that libFuzzer looks at; blocks beyond are invisible to it
 PC_ENTRY = 16  # bytes of one entry of its table of addresses: an address and flags
 MAX_INPUT = 600
-# No limits and no signal handlers of its own; inputs are never shortened for size alone.
+# No limits (a day stands for none: 0 ends at once) and no signal handlers of its own; no input is dropped for its size.
 FLAGS = (
-    "-reduce_inputs=0", "-len_control=0", f"-max_len={MAX_INPUT}", "-verbosity=0", "-print_final_stats=0", "-timeout=0",
+    "-reduce_inputs=0", "-len_control=0", f"-max_len={MAX_INPUT}", "-verbosity=0", "-timeout=86400",
     "-rss_limit_mb=0", "-detect_leaks=0", "-handle_int=0", "-handle_term=0", "-handle_xfsz=0", "-handle_usr1=0",
     "-handle_usr2=0",
 )  # fmt: skip

@@ -52,7 +52,8 @@ class Worker:
         self._state = settings.out / "state" / f"{index}.json"
         self._image = load(settings.binary)
         self._target = self._target_of(self._image)
-        self._others: list[tuple[Image, Target]] | None = None
+        self._others = [load(path) for path in settings.also]
+        self._other_targets: list[Target] = []  # made when there is something to try on them
         self._known = {one.name for one in (settings.out / "findings").iterdir()}
         kind = search.Blind if settings.blind else search.Search
         seed = f"{settings.seed}/{index}"
@@ -146,12 +147,12 @@ class Worker:
         )  # fmt: skip
         record = boot(image, world, settings.until).to_json()
         elsewhere = [
-            Elsewhere(other.name, other.go, verdict(runner.run(plan))) for other, runner in self._other_programs()
+            Elsewhere(other.name, other.go, verdict(runner.run(plan)))
+            for other, runner in zip(self._others, self._targets(), strict=True)
         ]
         publish(settings.out / "findings", name, Finding(world, about), record, elsewhere)
 
-    def _other_programs(self) -> list[tuple[Image, Target]]:
-        if self._others is None:
-            images = [load(path) for path in self._settings.also]
-            self._others = [(image, self._target_of(image)) for image in images]
-        return self._others
+    def _targets(self) -> list[Target]:
+        if not self._other_targets:
+            self._other_targets = [self._target_of(image) for image in self._others]
+        return self._other_targets
