@@ -6,6 +6,7 @@ Nothing is imported before it is known what is to be done.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ COMMANDS = {
     "symbolize": "write a copy of a program with a symbol table, for gdb, nm, objdump and perf",
     "bench": "record what start-up costs by function, exactly, and compare recordings",
     "verify": "run a program natively and emulated, and compare everything up to runtime.mstart",
+    "sweep": "boot programs in every World of a product: one table, and which knob changed which value",
+    "query": "ask in SQL what sweeps computed",
+    "fuzz": "search for answers of the kernel that start-up does not survive",
+    "replay": "run what the search found again, and say what differs",
 }
 
 HELP = """\
@@ -98,22 +103,5 @@ def _dispatch(arguments: list[str]) -> int:
         return OK
     if command not in COMMANDS:
         raise UsageError(f"no command {command!r}; there are {', '.join(COMMANDS)} (rt0 --help)")
-    if command == "boot":
-        from emu.cli import boot
-
-        return boot.run(rest)
-    if command == "verify":
-        from emu.cli import verify
-
-        return verify.run(rest)
-    if command == "bench":
-        from emu.cli import bench
-
-        return bench.run(rest)
-    if command == "symbolize":
-        from emu.cli import symbolize
-
-        return symbolize.run(rest)
-    from emu.cli import info
-
-    return info.run(rest)
+    runs: int = importlib.import_module(f"emu.cli.{command}").run(rest)
+    return runs
