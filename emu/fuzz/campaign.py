@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from emu.boot.boot import entry_of
 from emu.fuzz import search
 from emu.fuzz.corpus import Corpus
 from emu.fuzz.engines import PLAIN, engine
@@ -19,9 +20,12 @@ from emu.image.image import load
 def run(settings: Settings, progress: Progress | None = None) -> tuple[Summary, bool]:
     """Run the campaign to its end, or until SIGINT; return the summary, also on disk, and whether it was SIGINT.
 
-    Raises NoEngine for an engine that is not installed.
+    Raises NoEngine for an engine that is not installed, UnknownFunction for a stretch that the program does not have.
     """
     engine(settings.engine)
+    image = load(settings.binary)
+    for name in (settings.begin, settings.until):
+        entry_of(image, name)
     prepare(settings)
     if settings.jobs == 1 and settings.engine == PLAIN:
         interrupted = Worker(settings, 0, progress).work()
@@ -43,8 +47,11 @@ def _run_many(settings: Settings, progress: Progress | None) -> bool:
     # Spawned, not forked: each process has an engine of its own from the start.
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_work, args=(settings, index, os.getpid())) for index in range(settings.jobs)]
+    # Ignored, and inherited so, until each of them has its own way to stop: none dies of it while it is loaded.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for worker in workers:
         worker.start()
+    signal.signal(signal.SIGINT, before)
     stopping = Stop()
     while any(worker.is_alive() for worker in workers):
         time.sleep(TICK_SECONDS)

@@ -29,15 +29,20 @@ Progress = Callable[[Summary], None]
 
 
 class Stop:
-    """SIGINT asks for an end: the run under way is finished, so that nothing is cut in two.  A second one is obeyed."""
+    """SIGINT asks for an end: the run under way is finished, so that nothing is cut in two.
 
-    def __init__(self) -> None:
+    A second one is obeyed at once, but for a process with a *parent*, which may hear of the same one twice.
+    """
+
+    def __init__(self, parent: int = 0) -> None:
         self.asked = False
+        self._parent = parent
         self._before = signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        self.restore()
+        if not self._parent:
+            self.restore()
 
     def restore(self) -> None:
         """Handle SIGINT as before."""
@@ -71,7 +76,7 @@ class Worker:
         share = settings.max_runs
         if share is not None:
             share = share // settings.jobs + (self._index < share % settings.jobs)
-        stop = Stop()
+        stop = Stop(self._parent)
         began = self._ticked = time.monotonic()
 
         def going() -> bool:
@@ -86,7 +91,8 @@ class Worker:
             return settings.seconds is None or now - began < settings.seconds
 
         def finish() -> None:
-            stop.restore()
+            if not self._parent:
+                stop.restore()
             self._tick(time.monotonic() - began)
 
         self._finish_pending()
