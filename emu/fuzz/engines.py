@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from emu.fuzz.plan import decode, mutate
+from emu.fuzz.mutation import mutate
+from emu.fuzz.plan import decode
 from emu.fuzz.search import Search
 from syscalls.events import SyscallEvent
 

@@ -12,9 +12,10 @@ from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
+from emu.fuzz.mutation import mutate
 from emu.fuzz.novelty import Seen, cover, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
-from emu.fuzz.plan import Plan, decode, mutate
+from emu.fuzz.plan import Plan, decode
 from emu.fuzz.target import Result
 from syscalls.events import SyscallEvent
 
