@@ -17,6 +17,7 @@ from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
 COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",
     "info": "what a program is, which bootstrap functions it has and what of it can be captured",
+    "diff": "what differs between the records of two boots, by function and value",
     "symbolize": "write a copy of a program with a symbol table, for gdb, nm, objdump and perf",
     "bench": "record what start-up costs by function, exactly, and compare recordings",
     "verify": "run a program natively and emulated, and compare everything up to runtime.mstart",
