@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from syscalls import abi
-from syscalls.events import DETAIL_LIMIT
+from syscalls.events import DETAIL_LIMIT, WHOLE_LIMIT
 from syscalls.guest import GuestFault, GuestMemory
 from syscalls.kinds import Kind
 
@@ -34,11 +34,15 @@ def spans(mem: Readable, kind: Kind, index: int, args: tuple[int, ...]) -> list[
 
 
 def capture(mem: Readable, kind: Kind, index: int, args: tuple[int, ...], result: int | None) -> dict[int, bytes]:
-    """Return {index: bytes} of what the buffer holds, up to DETAIL_LIMIT; nothing when it cannot be read.
+    """Return {index: bytes} of what the buffer holds, up to DETAIL_LIMIT, or WHOLE_LIMIT if its kind is whole.
+
+    Nothing when it cannot be read.
 
     *result* is what the call returned, or None before it ran.
     """
-    limit = DETAIL_LIMIT if result is None or not kind.by_result else min(result, DETAIL_LIMIT)
+    limit = WHOLE_LIMIT if kind.whole else DETAIL_LIMIT
+    if result is not None and kind.by_result:
+        limit = min(result, limit)
     found = b""
     try:
         for addr, size in spans(mem, kind, index, args):

@@ -24,3 +24,6 @@ class SyscallEvent:
 
 DETAIL_LIMIT = 128
 """Bytes of a buffer that an event keeps."""
+
+WHOLE_LIMIT = 1 << 16
+"""Bytes that an event keeps of a buffer whose kind is to be kept whole; a set of CPUs has 8,192 at most."""

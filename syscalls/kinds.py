@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     fd: bool = False
     prefix: str = ""  # of the constants in syscalls.abi that this argument is made of
     is_mask: bool = False  # those constants are bits to be or-ed, not alternatives
+    whole: bool = False  # an event keeps all of it, not only its beginning
 
     def __str__(self) -> str:
         return f"{self.name} {self.direction}".strip()
@@ -67,6 +68,11 @@ def in_buf(size_arg: int) -> Kind:
 def out_buf(size_arg: int, by_result: bool = True) -> Kind:
     """A buffer that the kernel fills; with *by_result* the call's result says how many bytes it filled."""
     return Kind("buffer", direction=OUT, size_arg=size_arg, by_result=by_result)
+
+
+def out_set(size_arg: int) -> Kind:
+    """A set of bits that the kernel fills, of which a part would say something else than the whole."""
+    return out_buf(size_arg)._replace(whole=True)
 
 
 def in_struct(name: str, size: int) -> Kind:

@@ -29,6 +29,7 @@ from syscalls.kinds import (
     in_struct,
     in_vector,
     out_buf,
+    out_set,
     out_struct,
     out_vector,
 )  # fmt: skip
@@ -152,7 +153,7 @@ ROWS: tuple[Syscall, ...] = (
             "WAIT and WAKE with their BITSET forms; others are ENOSYS. " + ONE_TASK + " A wait without a timeout ends "
             "the run as a hang."),
     Syscall(203, "sched_setaffinity", (PID, UINT, in_buf(1)), ZERO, sched.sched_setaffinity),
-    Syscall(204, "sched_getaffinity", (PID, UINT, out_buf(1)), COUNT, sched.sched_getaffinity),
+    Syscall(204, "sched_getaffinity", (PID, UINT, out_set(1)), COUNT, sched.sched_getaffinity),
     Syscall(217, "getdents64", (FD, out_buf(2), UINT), COUNT, transfer.getdents64),
     Syscall(218, "set_tid_address", (ADDR,), NUMBER, process.set_tid_address),
     Syscall(228, "clock_gettime", (CLOCK, NEW_TIMESPEC), ZERO, time.clock_gettime, PARTIAL,

@@ -2,7 +2,7 @@
 
 Integers are integers, as wide and as signed as the call takes them; a path is text; a pointer is ``"0x..."``.  A
 pointer whose bytes the kernel read or wrote is ``{"addr", "size", "text"}``, or ``"hex"`` for bytes that are no text:
-``size`` bytes in all, of which at most :data:`syscalls.events.DETAIL_LIMIT` are shown.
+``size`` bytes in all, of which at most :data:`syscalls.events.DETAIL_LIMIT` are shown (of a set of CPUs, all).
 """
 
 from __future__ import annotations

@@ -118,6 +118,9 @@ class Capture:
         self.after_call += [newest] * (len(events) - self._seen_syscalls)
         self._seen_syscalls = len(events)
         for change in self._watch.changes():
+            seen = self.touched.get(change.name)
+            if seen is not None:
+                change.before = seen.after  # what lay behind its pointers then may be something else by now
             self.touched[change.name] = change
             if frame is None:
                 continue

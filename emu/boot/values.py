@@ -15,7 +15,9 @@ What a value is computed from (*inputs*), one word each:
 ``clock:NAME``    the clock: ``monotonic`` or ``tsc``
 ``value:NAME``    another value of this table
 ``linker:TEXT``   written into the file when it was linked
+``world:KEY``     a key of the World that changes it directly
 ``source:TEXT``   a constant of the runtime's source
+``with:NAME:TEXT`` and ``without:NAME:TEXT``  the same, in releases that have, or have not, the value NAME of this table
 
 Names and meanings were read in the sources of Go 1.12 to 1.27 (runtime2.go, os_linux.go, proc.go, malloc.go,
 mgcpacer.go, runtime1.go, alg.go) and are checked against records of real binaries by ``tests/boot/test_values.py``.
@@ -23,6 +25,7 @@ mgcpacer.go, runtime1.go, alg.go) and are checked against records of real binari
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from emu.boot.reader import NOT_IN_RELEASE, NOT_REACHED, Missing, Reader
@@ -82,14 +85,15 @@ VALUES: tuple[Value, ...] = (
     Value("isIntel", "", "CPUID's vendor is GenuineIntel.", ("runtime.rt0_go",), ("runtime.isIntel",),
           inputs=("cpuid:vendor",), key=False),
     Value("processorVersionInfo", "hex", "CPUID leaf 1's EAX: family, model and stepping.", ("runtime.rt0_go",),
-          ("runtime.processorVersionInfo",), inputs=("cpuid:family",)),
+          ("runtime.processorVersionInfo",), inputs=("cpuid:family", "cpuid:model", "cpuid:stepping")),
     # args
     Value("argc", "arguments", "How many arguments there are, the program's own name included.", ("runtime.args",),
           ("runtime.argc",), inputs=("stack:argv",)),
     Value("argv", "address", "Where the pointers to the arguments lie, on the initial stack.", ("runtime.args",),
           ("runtime.argv",), inputs=("stack:sp",)),
     Value("auxv", "", "The auxiliary vector: what the kernel tells every program.",
-          ("runtime.sysargs", "runtime.args"), ("runtime.auxv",), "auxv", ("stack:sp",)),
+          ("runtime.sysargs", "runtime.args"), ("runtime.auxv",), "auxv",
+          ("auxv:AT_PAGESZ", "auxv:AT_RANDOM", "auxv:AT_SYSINFO_EHDR", "auxv:AT_SECURE", "world:auxv")),
     Value("physPageSize", "bytes", "The size of a page of memory.", ("runtime.sysauxv", "runtime.args"),
           ("runtime.physPageSize",), inputs=("auxv:AT_PAGESZ",)),
     Value("startupRand", "bytes", "The 16 random bytes that the kernel put on the stack; taken away once used.",
@@ -147,14 +151,15 @@ VALUES: tuple[Value, ...] = (
           ("runtime.physHugePageShift",), inputs=("value:physHugePageSize",)),
     Value("sizeclasses", "size classes", "Sizes to which small objects are rounded up.", ("runtime.mallocinit",),
           view="sizeclasses", inputs=("source:sizeclasses.go, checked by mallocinit",)),
-    Value("heapRandSeed", "hex", "What moves the heap to an address that cannot be guessed.",
-          ("runtime.mallocinit",), ("runtime.heapRandSeed",), inputs=("value:globalRand.init",), key=False),
+    Value("heapRandSeed", "hex", "Random bits that move the heap to an address that cannot be guessed; used up.",
+          ("runtime.mallocinit",), ("runtime.heapRandSeed",), inputs=("value:globalRand.init", "auxv:AT_RANDOM")),
     Value("arenaHints", "addresses", "Where the heap would like its next arenas, in this order.",
           ("runtime.mallocinit",), ("runtime.mheap_.arenaHints",), "runtime.mheap_.arenaHints",
-          ("source:0xc0 << 32 and upwards, malloc.go", "value:heapRandSeed")),
+          ("without:heapRandSeed:0xc0 << 32 and upwards, malloc.go", "value:heapRandSeed",
+           "with:heapRandSeed:two bits of the base stay in each hint, so hints may repeat (randHeapBasePrefixMask)")),
     Value("userArena.arenaHints", "addresses", "Where user arenas would like to be.", ("runtime.mallocinit",),
           ("runtime.mheap_.userArena.arenaHints",), "runtime.mheap_.userArena.arenaHints",
-          ("source:malloc.go", "value:heapRandSeed"), False),
+          ("without:heapRandSeed:0x40c0 << 32 and upwards, malloc.go", "value:heapRandSeed"), False),
     Value("mcache0", "address", "The first cache of spans, until the first P gets it.", ("runtime.mallocinit",),
           ("runtime.mcache0", "runtime.m0.mcache"), key=False),
     Value("heap arena", "address", "The arena that the heap grows in.", ("runtime.schedinit",),
@@ -249,6 +254,12 @@ def of_leaf(name: str) -> Value | None:
     """The value that the leaf *name* of a global is a part of, or None."""
     found = _EXACT.get(name)
     return found or next((value for prefix, value in _PREFIXES if name.startswith(prefix)), None)
+
+
+def spelled(value: Value, known: Container[str]) -> str:
+    """*value* by the name of its variable, if that is *known*, else of its view; of more than one, by its own name."""
+    names = (*(source for source in value.sources if source in known), value.view)
+    return next((name for name in names if "." in name), value.name)
 
 
 def declared(reader: Reader) -> tuple[dict[str, Any], dict[str, str]]:

@@ -13,6 +13,7 @@ from emu.report.tree import Tree
 LEGEND = (
     "Functions in the order in which they ran; at the right where each is declared and how many instructions it took.",
     "> asked the kernel    = left in the program's memory    World: the key that decides the kernel's answer",
+    "Where each value came from: Key values, at the end.",
 )
 
 

@@ -16,6 +16,7 @@ from syscalls.row import ADDRESS, Compiled
 BY_NAME: dict[str, Compiled] = {row.name: row for row in COMPILED.values()}
 HOW = {abi.SIG_BLOCK: "SIG_BLOCK", abi.SIG_UNBLOCK: "SIG_UNBLOCK", abi.SIG_SETMASK: "SIG_SETMASK"}
 OPENED = ("open", "openat", "creat")
+TIMED = ("nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres")
 LONG_HEX = 24  # digits of a buffer that is no text
 LONG_TEXT = 40
 
@@ -74,6 +75,9 @@ def buffer(call: Syscall, value: dict[str, Any]) -> str:
         return affinity(content(value), value["size"])
     if call.name == "rt_sigprocmask":
         return signals(int.from_bytes(content(value), "little"))
+    if call.name in TIMED and value["size"] == abi.TIMESPEC.size:
+        seconds, nanoseconds = abi.TIMESPEC.unpack(content(value))
+        return f"{{tv_sec={seconds}, tv_nsec={nanoseconds}}}"
     if "text" in value:
         shown = words.quoted(value["text"], LONG_TEXT)
         cut = value["size"] > len(value["text"].encode()) and not shown.endswith("...")

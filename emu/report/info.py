@@ -8,7 +8,7 @@ from typing import Any
 from emu.boot.catalogue import NEWEST, ROWS, expected
 from emu.boot.order import order
 from emu.boot.reader import STRIPPED, Missing, locate
-from emu.boot.values import VALUES, Value
+from emu.boot.values import VALUES, Value, spelled
 from emu.image.image import Image
 from emu.report import words
 from emu.report.paper import Paper, Spans
@@ -100,6 +100,7 @@ def capture(image: Image) -> dict[str, Any]:
         "globals": {"named": named, "typed": typed},
         "always": ["order of functions", "instructions", "system calls", "outcome"],
         "values": values,
+        "variables": {value.name: spelled(value, _located(image, value)) for value in VALUES},
     }
 
 
@@ -114,6 +115,18 @@ def _why_not(image: Image, value: Value) -> str | None:
         else:
             return None
     return reason if value.sources or image.typed else STRIPPED
+
+
+def _located(image: Image, value: Value) -> list[str]:
+    # Those of the value's variables that the program has.
+    found = []
+    for source in value.sources:
+        try:
+            locate(image, source)
+        except Missing:
+            continue
+        found.append(source)
+    return found
 
 
 def engine() -> dict[str, Any]:
@@ -178,7 +191,7 @@ def _sections(found: dict[str, Any], paper: Paper) -> Iterator[str]:
     yield paper.styled("head", "Sections")
     for s in found["sections"]:
         start, end = (f"0x{int(s[key], 16):0{ADDRESS_WIDTH - 2}x}" for key in ("start", "end"))
-        yield f"  {start} - {end} is {s['name']}"
+        yield from paper.lay([("", f"{start} - {end} is {s['name']}")], "  ", "    ")
     if not found["sections"]:
         yield "  the file has no section table"
 
@@ -206,12 +219,13 @@ def _capture(found: dict[str, Any], paper: Paper) -> Iterator[str]:
     else:
         text = f"no values by name: {shown['why_no_types']}"
     yield from paper.lay([("", text)], "  ", "    ")
-    there = [name for name, reason in shown["values"].items() if reason is None]
+    variables = shown["variables"]
+    there = [variables[name] for name, reason in shown["values"].items() if reason is None]
     if there:
         yield from paper.lay([("value", f"values: {', '.join(there)}")], "  ", "    ")
     reasons: dict[str, list[str]] = {}
     for name, reason in shown["values"].items():
         if reason is not None:
-            reasons.setdefault(reason, []).append(name)
+            reasons.setdefault(reason, []).append(variables[name])
     for reason, names in reasons.items():
         yield from paper.lay([("faint", f"{reason}: {', '.join(names)}")], "  ", "    ")

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from emu.boot import values
 from emu.boot.record import BootRecord, FunctionCall, Syscall
 from emu.boot.values import Captured, Value
-from emu.report import calls, words
+from emu.boot.worldkeys import AUXV_KEYS, CALL_KEYS, CGROUP_FILES, PATH_KEYS
+from emu.report import calls, setting, words
 from syscalls import abi
+from syscalls.worldfile.writer import inline_value
 
-# The World's key behind the answer of a call, and behind the content of a file (by the beginning of its path).
-CALL_KEYS = {
-    "sched_getaffinity": "cpus", "rt_sigprocmask": "process.sigmask", "uname": "uname.release", "getrandom": "seed",
-    "clock_gettime": "clock.monotonic", "gettimeofday": "clock.realtime", "time": "clock.realtime",
-    "getpid": "process.pid", "gettid": "process.pid", "getppid": "process.ppid", "getuid": "process.uid",
-    "geteuid": "process.euid", "getgid": "process.gid", "getegid": "process.egid", "getrlimit": "rlimits",
-    "prlimit64": "rlimits", "sysinfo": "memory.total", "getcpu": "cpus",
-}  # fmt: skip
-THP = "/sys/kernel/mm/transparent_hugepage/"
-PATH_KEYS = (
-    (THP + "hpage_pmd_size", "thp.pmd-size"), (THP + "enabled", "thp.enabled"), (THP + "defrag", "thp.defrag"),
-    ("/sys/devices/system/cpu/", "possible-cpus"), ("/proc/self/cgroup", "cgroup.path"),
-    ("/proc/self/mountinfo", "cgroup.version"), ("/proc/self/auxv", "auxv"), ("/proc/meminfo", "memory.total"),
-    ("/proc/cpuinfo", "cpuid.features"), ("/dev/urandom", "seed"), ("/dev/random", "seed"),
-)  # fmt: skip
-CGROUP_FILES = {
-    "cpu.max": "cgroup.cpu-quota", "cpu.cfs_quota_us": "cgroup.cpu-quota", "cpu.cfs_period_us": "cgroup.cpu-period",
-    "memory.max": "cgroup.memory-max", "memory.limit_in_bytes": "cgroup.memory-max",
-}  # fmt: skip
-AUXV_KEYS = {
-    "AT_PAGESZ": "page-size", "AT_RANDOM": "at-random", "AT_SYSINFO_EHDR": "vdso", "AT_SECURE": "process.secure",
-    "AT_UID": "process.uid", "AT_EUID": "process.euid", "AT_GID": "process.gid", "AT_EGID": "process.egid",
-    "AT_HWCAP": "cpuid.features", "AT_EXECFN": "exe",
-}  # fmt: skip
-MAX_KEY = 60  # characters of a World's value
 MAX_MASK = 128  # bits of a mask that is shown as a number
+URANDOM = "/dev/urandom"
+READS = ("read", "pread64")
 POINTERS = ("AT_SYSINFO_EHDR", "AT_RANDOM", "AT_PHDR", "AT_ENTRY", "AT_EXECFN", "AT_PLATFORM", "AT_BASE")
 STACK_TEXTS = {
     "argv": ("the arguments on the initial stack", "argv"),
@@ -47,10 +27,14 @@ CLOCKS = {"monotonic": ("the monotonic clock", "clock.monotonic"), "tsc": ("RDTS
 
 
 class Origin(NamedTuple):
-    """One thing that a value was computed from: what was seen, and the World's ``key = value`` behind it, if any."""
+    """One thing that a value was computed from: what was seen, and the World's ``key = value`` behind it, if any.
+
+    *decided*: of several things that the value is chosen from, this is the one.
+    """
 
     text: str
     world: str = ""
+    decided: bool = False
 
 
 class Origins:
@@ -59,23 +43,11 @@ class Origins:
     def __init__(self, record: BootRecord) -> None:
         self.record = record
         self.paths = calls.paths(record.syscalls)
+        self.ends = _ends(record.syscalls)
 
     def world(self, key: str) -> str:
         """``key = value`` as the record's World has it."""
-        return f"{key} = {self.world_value(key)}"
-
-    def world_value(self, key: str) -> str:
-        """The World's value of *key*, short enough for one line."""
-        found: Any = self.record.world
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if isinstance(found, bool):
-            return "true" if found else "false"
-        if isinstance(found, list):
-            text = f"[{', '.join(words.quoted(str(item)) for item in found)}]"
-            return text if len(text) <= MAX_KEY else words.count(len(found), "entry", "entries")
-        text = str(found).strip()[:MAX_KEY]
-        return words.quoted(text) if isinstance(found, str) and (not text or " " in text) else text
+        return setting.setting(self.record.world, key)
 
     # System calls
 
@@ -86,7 +58,8 @@ class Origins:
             return f"responses (to {call.name})"
         if path is not None:
             # What was read says more than that the file could be opened, and than its end.
-            told = bool(call.errno) or (call.name not in calls.OPENED and call.name != "close" and call.result > 0)
+            read = call.result > 0 or (call.name in READS and index not in self.ends)
+            told = bool(call.errno) or (read and call.name not in calls.OPENED)
             return self.key_of_path(path) if told else ""
         if call.name == "fcntl" and call.arguments[0] in (0, 1, 2):
             return self.world("process.closed-fds")
@@ -97,7 +70,7 @@ class Origins:
         """``key = value`` of the World behind the file at *path*."""
         files = {file["path"]: file for file in self.record.world["files"]}
         if path in files:
-            return f"files.{words.quoted(path)}"
+            return f"files.{inline_value(path)}"
         for bind in self.record.world["binds"]:
             if path == bind["guest"] or path.startswith(bind["guest"].rstrip("/") + "/"):
                 return f"binds: {bind['guest']}"
@@ -111,7 +84,22 @@ class Origins:
 
     def of(self, value: Value) -> list[Origin]:
         """What *value* was computed from, as far as this boot shows it."""
-        return [origin for word in value.inputs for origin in self._input(value, *word.split(":", 1))]
+        found = {word: list(self._input(value, *word.split(":", 1))) for word in value.inputs}
+        if value.name == "gomaxprocs":
+            word = self._decides_gomaxprocs(value)
+            found[word] = [origin._replace(decided=True) for origin in found[word]]
+        return list(dict.fromkeys(origin for origins in found.values() for origin in origins))
+
+    def _decides_gomaxprocs(self, value: Value) -> str:
+        # schedinit, proc.go: GOMAXPROCS if it is a positive number, else the CPUs, or the control group's limit if that
+        # is lower (cgroup_linux.go, from 1.25).
+        env = dict(entry.partition("=")[::2] for entry in self.record.world["env"])
+        if re.fullmatch(r"\+?0*[1-9][0-9]{0,9}", env.get("GOMAXPROCS", "")):
+            return "env:GOMAXPROCS"
+        cpus = values.read(self.record, values.BY_NAME["ncpu"])
+        found = values.read(self.record, value)
+        same = isinstance(cpus, Captured) and isinstance(found, Captured) and cpus.value == found.value
+        return "value:ncpu" if same else next(word for word in value.inputs if word.startswith("file:"))
 
     def _input(self, value: Value, kind: str, detail: str) -> Iterator[Origin]:
         match kind:
@@ -121,6 +109,8 @@ class Origins:
                 yield from self._files(detail)
             case "auxv":
                 yield self.auxv(detail)
+                if detail == "AT_RANDOM" and value.name != "auxv":
+                    yield from self._instead_of_random()
             case "env":
                 yield self.env(detail)
             case "stack":
@@ -133,6 +123,12 @@ class Origins:
                 yield Origin(text, self.world(key))
             case "value":
                 yield from self._value(detail)
+            case "world":
+                yield Origin(f"{setting.DIRECTLY[detail]}", f"{detail}.NAME")
+            case "with" | "without":
+                name, _, text = detail.partition(":")
+                if self._has(name) == (kind == "with"):
+                    yield Origin(f"the runtime's source: {text}")
             case "linker":
                 yield Origin(f"the linker: {detail}")
             case _:
@@ -152,7 +148,7 @@ class Origins:
                 continue
             if call.errno:
                 yield Origin(f"{path}: {call.errno}", self.key_of_call(index))
-            elif call.name in ("read", "pread64") and call.result:
+            elif call.name in READS and index not in self.ends:
                 yield Origin(f"{path}: {calls.argument(call, None, call.arguments[1])}", self.key_of_call(index))
 
     def _calls_of(self, value: Value) -> list[int]:
@@ -169,25 +165,43 @@ class Origins:
 
     def auxv(self, tag: str) -> Origin:
         """The entry *tag* of the auxiliary vector that the program got."""
-        changes = self.record.world["auxv"]
         key = AUXV_KEYS.get(tag, "auxv")
-        if tag in changes:
+        if tag in self.record.world["auxv"]:
             key = f"auxv.{tag}"
         elif tag == "AT_RANDOM" and self.record.world["at-random"] == "auto":
             key = "seed"
-        shown = f"{key} = {changes[tag]}" if tag in changes else self.world(key)
         for entry in self.record.views.get("auxv", ()):
             if entry["tag"] == tag:
                 number = entry["value"]
-                return Origin(f"auxv: {tag} = {hex(number) if tag in POINTERS else number}", shown)
-        return Origin(f"auxv: no {tag}", shown)
+                shown = hex(number) if tag in POINTERS else number
+                behind = f", bytes {self._random_bytes()}" if tag == "AT_RANDOM" and self._random_bytes() else ""
+                return Origin(f"auxv: {tag} = {shown}{behind}", self.world(key))
+        return Origin(f"auxv: no {tag}", self.world(key))
+
+    def _random_bytes(self) -> str:
+        # What the program found behind AT_RANDOM, in hexadecimal; empty if that is not known.
+        name = values.BY_NAME["startupRand"]
+        for call in self.record.functions:
+            for write in call.writes:
+                if write.name in name.sources and write.after.get("elements"):
+                    return bytes(write.after["elements"]).hex()
+        return ""
+
+    def _instead_of_random(self) -> Iterator[Origin]:
+        # Where there are no random bytes on the stack, or they are used up, the runtime reads the device; failing
+        # that, it takes the time (rand.go, readTimeRandom).
+        found = list(self._files(URANDOM))
+        yield from found
+        if any(call.errno for call, path in zip(self.record.syscalls, self.paths, strict=True) if path == URANDOM):
+            text, key = CLOCKS["monotonic"]
+            yield Origin(f"{text} instead", self.world(key))
 
     def env(self, name: str) -> Origin:
         """The variable *name* of the environment."""
         for entry in self.record.world["env"]:
             known, _, text = entry.partition("=")
             if known == name:
-                return Origin(f"environment: {name}={text}", f"env.{name} = {words.quoted(text)}")
+                return Origin(f"environment: {name}={text}", f"env.{name} = {inline_value(text)}")
         return Origin(f"environment: no {name}", f"env.{name}")
 
     def cpuid(self, detail: str) -> Origin:
@@ -201,10 +215,41 @@ class Origins:
         return Origin(f"CPUID: {detail if has else 'no ' + detail}", f"cpuid.{detail} = {'true' if has else 'false'}")
 
     def _value(self, name: str) -> Iterator[Origin]:
-        found = values.read(self.record, values.BY_NAME[name])
+        value = values.BY_NAME[name]
+        found = values.read(self.record, value)
         if isinstance(found, Captured):
-            value = values.BY_NAME[name]
-            yield Origin(f"{found.source} = {words.value(found.value, unit=value.unit)}")
+            left = self.left(value, found)
+            yield Origin(f"{found.source} = {words.value(left, unit=value.unit)}")
+            if "auxv:AT_RANDOM" in value.inputs:
+                yield from self._input(value, "auxv", "AT_RANDOM")
+
+    def left(self, value: Value, found: Captured) -> Any:
+        """What the functions of *value* left in the variable that it was *found* in; later ones may have changed it."""
+        for call in reversed(self.record.functions):
+            for write in call.writes if call.name in value.after else ():
+                if write.name == found.source:
+                    return write.after
+        return found.value
+
+    def _has(self, name: str) -> bool:
+        # Whether the program has the value, and uses it: a variable of an experiment that is off stays 0.
+        found = values.read(self.record, values.BY_NAME[name])
+        return isinstance(found, Captured) and bool(self.left(values.BY_NAME[name], found))
+
+
+def _ends(made: Sequence[Syscall]) -> set[int]:
+    # The reads that only found the end of a file of which something was read before.
+    begun: set[int] = set()
+    found = set()
+    for index, call in enumerate(made):
+        if call.name in calls.OPENED and not call.errno:
+            begun.discard(call.result)
+        elif call.name == "read" and not call.errno:
+            fd = call.arguments[0]
+            if call.result == 0 and fd in begun:
+                found.add(index)
+            begun.add(fd)
+    return found
 
 
 def explained(call: Syscall) -> str:
@@ -215,7 +260,7 @@ def explained(call: Syscall) -> str:
     if call.name == "sched_getaffinity" and isinstance(call.arguments[2], dict):
         shown = calls.content(call.arguments[2])
         mask = int.from_bytes(shown, "little")
-        if call.arguments[2]["size"] > len(shown):  # an event keeps the first bytes only
+        if call.arguments[2]["size"] > len(shown):  # the record has the first bytes only
             return f"{text} bytes"
         told = f"mask {mask:#x}" if mask.bit_length() <= MAX_MASK else "a mask"
         return f"{text} bytes, {told}: {words.count(mask.bit_count(), 'bit')} set"
@@ -224,13 +269,29 @@ def explained(call: Syscall) -> str:
     return text
 
 
+def maker(record: BootRecord, value: Value) -> int | None:
+    """The index of the call that computed *value*; None if none is known."""
+    for name in value.after:
+        found = next((i for i, call in enumerate(record.functions) if call.name == name), None)
+        if found is not None:
+            return found
+    return None
+
+
+def moment(record: BootRecord, value: Value) -> int:
+    """When *value* was computed: the index of the newest call by then, as far as the record knows."""
+    for call in record.functions:
+        if call.name in value.after:
+            for write in call.writes:
+                if values.of_leaf(write.name) is value:
+                    return write.after_call
+    found = maker(record, value)
+    return len(record.functions) if found is None else found
+
+
 def chain(record: BootRecord, value: Value) -> list[FunctionCall]:
     """The calls, from the outermost to the innermost, in which *value* was computed; empty if none is known."""
-    best: int | None = None
-    for name in value.after:
-        best = next((i for i, call in enumerate(record.functions) if call.name == name), None)
-        if best is not None:
-            break
+    best = maker(record, value)
     found: list[FunctionCall] = []
     while best is not None:
         found.insert(0, record.functions[best])

@@ -16,8 +16,11 @@ CODES = {
     "": "",
 }  # fmt: skip
 WHOLE = "world"  # a span of this style is not broken where it fits on a line of its own
-MIN_WIDTH = 40
+NARROW = 72  # columns below which a tree is drawn with less space
+MIN_ROOM = 12  # columns that a line gets under the deepest branches
+MIN_BESIDE = 24  # columns that a line needs beside what stands at its right edge
 GAP = 2  # blanks between a line and what stands at its right edge
+BOUND = frozenset(("#", ">", "<-", "->", "="))  # words that do not end a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,57 +36,78 @@ class Paper:
         code = CODES[style]
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code and text else text
 
+    @property
+    def indent(self) -> str:
+        """What the second and later lines of one thing are moved in by."""
+        return " " * (4 if self.width >= NARROW else 2)
+
     def branch(self, last: bool) -> str:
         """What stands before a child of a tree."""
-        if self.boxes:
-            return "└─ " if last else "├─ "
-        return "`- " if last else "|- "
+        corner, tee = ("└─ ", "├─ ") if self.boxes else ("`- ", "|- ")
+        drawn = corner if last else tee
+        return drawn if self.width >= NARROW else drawn[0] + " "
 
     def stem(self, more: bool) -> str:
         """What stands below a node, with *more* of its brothers to come."""
-        if not more:
-            return "   "
-        return "│  " if self.boxes else "|  "
+        line = "│" if self.boxes else "|"
+        return (line if more else " ") + ("  " if self.width >= NARROW else " ")
 
     def lay(self, spans: Spans, first: str = "", rest: str = "", right: str = "") -> Iterator[str]:
         """Wrap *spans* to the width: *first* stands before the first line, *rest* before the others.
 
-        *right* goes to the right edge of the first line if there is space, else below the last.
+        *right* goes to the right edge of the first line, or of a line of its own where that is too narrow.
         """
-        gap = self.width - len(first) - len(plain(spans)) - len(right)
-        if right and gap >= GAP:
-            yield self._line(first, [*spans, ("", " " * gap), ("faint", right)])
+        room = max(self.width - len(rest), MIN_ROOM)
+        beside = self.width - len(first) - (len(right) + GAP if right else 0)
+        word = len(next((text for _, text in _words(spans, room)), "").rstrip())
+        if right and (beside < MIN_BESIDE or word > beside) and len(plain(spans)) > beside:
+            yield from self.lay(spans, first, rest)
+            for part in wrapped([("faint", right)], room):
+                yield self._line(" " * max(self.width - len(plain(part)), 0), part)
             return
-        room = max(self.width - max(len(first), len(rest)), MIN_WIDTH // 2)
-        lines = wrapped(spans, room) + (wrapped([("faint", right)], room) if right else [])
+        lines = wrapped(spans, room, max(beside, MIN_ROOM))
+        if right:
+            gap = max(self.width - len(first) - len(plain(lines[0])) - len(right), GAP)
+            lines[0] += [("", " " * gap), ("faint", right)]
         for number, line in enumerate(lines):
             yield self._line(rest if number else first, line)
 
     def _line(self, before: str, spans: Spans) -> str:
-        text = "".join(self.styled(style, text) for style, text in spans)
+        text = "".join(self.styled(style, text) for style, text in joined(spans))
         return self.faint(before) + text if text else self.faint(before.rstrip())
 
     def faint(self, text: str) -> str:
         """*text* for tree lines."""
-        return self.styled("faint", text)
+        return self.styled("faint", text) if text.strip() else text
 
 
-def wrapped(spans: Spans, width: int) -> list[Spans]:
-    """*spans* as lines of at most *width* characters, broken at blanks, and within a word that is longer."""
+def joined(spans: Spans) -> Spans:
+    """*spans* with neighbours of one style as one; blanks look the same in any."""
+    found: Spans = []
+    for style, text in spans:
+        if found and (style == found[-1][0] or not text.strip()):
+            found[-1] = (found[-1][0], found[-1][1] + text)
+        else:
+            found.append((style, text))
+    return found
+
+
+def wrapped(spans: Spans, width: int, first: int | None = None) -> list[Spans]:
+    """*spans* as lines of at most *width* characters (the first of *first*), broken at blanks, else within words."""
     lines: list[Spans] = [[]]
-    used = 0
+    used, room = 0, width if first is None else first
     for style, word in _words(spans, width):
         text = word
-        if used + len(text.rstrip()) > width and used:
+        if used + len(text.rstrip()) > room and used:
             _trim(lines[-1])
             lines.append([])
-            used = 0
+            used, room = 0, width
             text = text.lstrip()
-        while len(text.rstrip()) > width - used:
-            lines[-1].append((style, text[: width - used]))
-            text = text[width - used :]
+        while len(text.rstrip()) > room - used:
+            lines[-1].append((style, text[: room - used]))
+            text = text[room - used :]
             lines.append([])
-            used = 0
+            used, room = 0, width
         if text:
             lines[-1].append((style, text))
             used += len(text)
@@ -100,12 +124,30 @@ def _words(spans: Iterable[tuple[str, str]], width: int) -> Iterator[tuple[str, 
             continue
         start = 0
         while start < len(text):
-            end = text.find(" ", start)
-            end = len(text) if end < 0 else end
-            while end < len(text) and text[end] == " ":
-                end += 1
+            end = _end_of_word(text, start)
+            while _is_bound(text, start, end, width):
+                end = _end_of_word(text, end)
             yield style, text[start:end]
             start = end
+
+
+def _end_of_word(text: str, start: int) -> int:
+    # Where the next word begins.
+    end = text.find(" ", start)
+    end = len(text) if end < 0 else end
+    while end < len(text) and text[end] == " ":
+        end += 1
+    return end
+
+
+def _is_bound(text: str, start: int, end: int, width: int) -> bool:
+    # Whether the word that ends at `end` goes with the next one: a mark always, what a result follows if all fits.
+    if end == len(text):
+        return False
+    if text[start:end].rstrip().rpartition(" ")[2] in BOUND:
+        return True
+    result = _end_of_word(text, _end_of_word(text, end)) if text.startswith("= ", end) else 0
+    return bool(result) and len(text[start:result].rstrip()) <= width
 
 
 def _trim(line: Spans) -> None:

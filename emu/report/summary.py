@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from emu.boot import values
 from emu.boot.record import BootRecord
 from emu.boot.values import Absent, Captured, Value
-from emu.report import words
-from emu.report.origins import Origins, chain
+from emu.report import setting, words
+from emu.report.origins import Origins, chain, moment
 from emu.report.paper import Paper, Spans
 from emu.report.views import described
-from syscalls.world import World
-from syscalls.worldfile import as_dict
 
 ENTRY = ("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go")
 KINDS = {"exec": "static", "pie": "static and position-independent", "dynamic": "dynamically linked"}
@@ -26,22 +24,6 @@ def program(record: BootRecord) -> str:
     changed = any(call.writes for call in record.functions)
     types = "with types" if binary["dwarf"] else "types recovered" if changed else "without types"
     return f"{binary['name']}: {binary['go'] or 'Go of an unknown release'}, {KINDS[binary['kind']]}, {tables}, {types}"
-
-
-def changes(record: BootRecord) -> list[str]:
-    """``key = value`` for each key of the World that has not its default."""
-    origins = Origins(record)
-    default = as_dict(World())
-    found = []
-    for name, item in record.world.items():
-        if item == default[name] or (name == "possible-cpus" and record.world["cpus"] != default["cpus"]):
-            continue
-        inner = item if isinstance(item, dict) and isinstance(default[name], dict) and name != "auxv" else None
-        if inner is None:
-            found.append(origins.world(name))
-        else:
-            found += [origins.world(f"{name}.{key}") for key, x in inner.items() if x != default[name].get(key)]
-    return found
 
 
 def outcome(record: BootRecord) -> str:
@@ -76,10 +58,12 @@ class Summary:
 
     def head(self) -> Iterator[str]:
         """The first lines: program, World and outcome."""
-        changed = changes(self.record)
+        changed = setting.changes(self.record.world)
         yield from self._field("program", [("name", program(self.record))])
-        world = ", ".join(changed) if changed else "the defaults"
-        yield from self._field("World", [("keys", world), ("faint", "  (--set KEY=VALUE or --world FILE change it)")])
+        world: Spans = [("world", f"{text}, ") for text in changed[:-1]] + [("world", text) for text in changed[-1:]]
+        if not world:
+            world = [("", f"the defaults: {setting.DEFAULTS}")]
+        yield from self._field("World", [*world, ("faint", "  (--set KEY=VALUE or --world FILE change it)")])
         style = "value" if self.record.outcome["kind"] == "reached" else "bad"
         yield from self._field("outcome", [(style, outcome(self.record))])
         for note in self.record.notes:
@@ -108,25 +92,29 @@ class Summary:
 
     def _values(self) -> Iterator[str]:
         missing: dict[str, list[str]] = {}
-        first = True
+        known: list[tuple[Value, Captured]] = []
         for value in values.VALUES:
             if not value.key and not self.show_all:
                 continue
             found = values.read(self.record, value)
             if isinstance(found, Absent):
-                missing.setdefault(found.reason, []).append(value.name)
-                continue
-            if first:
-                yield from self._heading()
-                first = False
-            yield from self._value(value, found)
+                missing.setdefault(found.reason, []).append(values.spelled(value, self.record.globals))
+            else:
+                known.append((value, found))
+        if known:
+            yield from self._heading()
+        for value, captured in sorted(known, key=lambda pair: moment(self.record, pair[0])):
+            yield from self._value(value, captured)
         for reason, names in missing.items():
             yield from self.paper.lay([("faint", f"{reason}: {', '.join(names)}")], "  ", "    ")
 
     def _heading(self) -> Iterator[str]:
         yield ""
         yield self.paper.styled("head", "Key values")
-        about = "value, what it means, the functions that computed it, <- what from, the World's key that changes that"
+        about = (
+            "In the order in which they were computed: value, the functions that computed it, what it means, "
+            "<- what from, World: the key that changes that."
+        )
         yield from self.paper.lay([("faint", about)])
         yield ""
 
@@ -134,23 +122,26 @@ class Summary:
         by = " > ".join(
             call.name.removeprefix("runtime.") for call in chain(self.record, value) if call.name not in ENTRY
         )
-        spans: Spans = [("name", f"{self._name(value, found)}"), ("value", f" = {self._shown(value, found)}")]
+        name = values.spelled(value, self.record.globals)
+        spans: Spans = [("name", name), ("value", f" = {self._shown(value, found)}")]
         write = self._writes.get(found.source)
         if write is not None and write.source != "dwarf":
             spans.append(("faint", f"  ({write.source})"))
         yield from self.paper.lay(spans, "  ", "      ", by or "rt0_go")
         yield from self.paper.lay([("faint", value.doc)], " " * 6, " " * 6)
-        for text, world in self.origins.of(value):
+        for text, world, decided in self.origins.of(value):
             line: Spans = [("call", f"<- {text}")]
+            if decided:
+                line.append(("value", "  decided"))
             if world:
                 line.append(("world", f"  World: {world}"))
             yield from self.paper.lay(line, " " * 6, " " * 9)
-
-    def _name(self, value: Value, found: Captured) -> str:
-        return found.source if "." in found.source else value.name
 
     def _shown(self, value: Value, found: Captured) -> str:
         if value.view in self.record.views:
             return described(value.view, found.value)
         write = self._writes.get(found.source)
-        return words.value(found.value, write.type if write else "", value.unit)
+        kind = write.type if write else ""
+        shown = words.value(found.value, kind, value.unit)
+        left = words.value(self.origins.left(value, found), kind, value.unit)
+        return shown if shown == left else f"{left}; {shown} at the end"

@@ -7,8 +7,9 @@ seen when the next bootstrap function is entered or left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from emu.boot import values
@@ -19,14 +20,19 @@ from emu.report import calls, words
 from emu.report.origins import Origins
 from emu.report.paper import Paper, Spans
 from emu.report.source import Sources
-from emu.report.views import described
+from emu.report.views import described, described_write, some
 from syscalls.auxv import NAMES as AUXV_NAMES
 
 CALLED, ASKED, WROTE = 0, 1, 2
 MEMORY_CALLS = frozenset(("mmap", "munmap", "mprotect", "madvise", "prctl"))
-FEW_CALLS = 4  # memory calls in a row that are shown one by one
+FEW_CALLS = 4  # calls for memory, or pieces of text, in a row that are shown one by one
+FEW_ALIKE = 3  # calls of one function in a row, each of which changes something, that are shown one by one
+STANDARD_ERROR = 2
+SETTLED = ("modules", "sizeclasses")  # views of what the linker wrote: at the end they are what they always were
 FEW_WRITES = 3  # values without a declaration that are shown though nobody asked
 MAX_GROUPS = 5
+MAX_VARYING = 16  # arguments of folded calls
+AUXV_VIEW = 1 << 28  # the length that sysargs gives to a vector whose length it does not know (os_linux.go)
 TAGS = {("runtime.vdsoauxv", "tag"), ("runtime.archauxv", "tag")}
 
 
@@ -74,11 +80,11 @@ class Tree:
         return running[-1] if running else None
 
     def _places_of_views(self) -> dict[str, list[Value]]:
-        # Values that no variable holds are shown with the first function of theirs that ran.
+        # Values that no variable holds are shown with the first function of theirs that ran, if none changes them.
         found: dict[str, list[Value]] = {}
         ran = {call.name for call in self.record.functions if call.returned}
         for value in values.VALUES:
-            if value.view in self.record.views and not value.sources:
+            if value.view in SETTLED and value.view in self.record.views:
                 name = next((name for name in value.after if name in ran), None)
                 if name is not None:
                     found.setdefault(name, []).append(value)
@@ -93,7 +99,7 @@ class Tree:
     # One function
 
     def _node(self, node: Node, first: str, rest: str) -> Iterator[str]:
-        yield from self.paper.lay(self._head(node.call), first, rest + "   ", self._place(node.call))
+        yield from self.paper.lay(self._head(node.call), first, rest + self.paper.stem(False), self._place(node.call))
         parts = list(self._parts(node))
         children = [i for i, (kind, _) in enumerate(parts) if kind == CALLED]
         last = children[-1] if children else -1
@@ -110,18 +116,30 @@ class Tree:
             yield from self._node(run[0], rest + self.paper.branch(last), below)
             return
         total = sum(node.call.instructions for node in run)
-        spans: Spans = [("name", run[0].call.name), ("", f"  {len(run)} more calls that change nothing")]
+        spans: Spans = [("name", run[0].call.name), ("", f"  {len(run)} more calls {self._did(run)}")]
         told = self._varying(run)
         if told:
             spans.append(("faint", f": {told}"))
-        yield from self.paper.lay(spans, rest + self.paper.branch(last), below + "   ", f"{total:,}")
+        yield from self.paper.lay(spans, rest + self.paper.branch(last), below + self.paper.stem(False), f"{total:,}")
+
+    def _did(self, run: list[Node]) -> str:
+        # What the calls of a run did, in a few words.
+        counts = Counter(kind for node in run for _, kind, _ in node.events)
+        if not counts:
+            return "that change nothing"
+        did = [
+            words.count(counts[kind], noun)
+            for kind, noun in ((CALLED, "call"), (ASKED, "system call"), (WROTE, "change of a value"))
+            if counts[kind]
+        ]
+        return f"like it: {', '.join(did).replace('change of a values', 'changes of values')}  (--all)"
 
     def _varying(self, run: list[Node]) -> str:
         name, arguments = run[0].call.name, run[0].call.arguments
         first = next(iter(arguments), None)
         if first is None:
             return ""
-        return f"{first} = " + ", ".join(argument(name, first, node.call.arguments[first]) for node in run)
+        return f"{first} = " + some([argument(name, first, node.call.arguments[first]) for node in run], MAX_VARYING)
 
     def _head(self, call: FunctionCall) -> Spans:
         shown = ", ".join(f"{name} = {argument(call.name, name, x)}" for name, x in call.arguments.items())
@@ -173,30 +191,36 @@ class Tree:
             yield WROTE, [("value", f"= {value.name}: {shown}"), *self._meaning(value)]
 
     def _runs(self, nodes: list[Node]) -> Iterator[list[Node]]:
-        # Neighbours of one name that did nothing but run are shown as one.
-        run: list[Node] = []
-        for node in nodes:
-            dull = not node.events and not self.show_all
-            if run and not (dull and not run[-1].events and node.call.name == run[-1].call.name):
+        # Neighbours of one name that did nothing but run are shown as one; of many that did the same, the first.
+        for _, same in groupby(nodes, key=lambda node: (node.call.name, not node.events)):
+            run = list(same)
+            if self.show_all or (run[0].events and (len(run) <= FEW_ALIKE or not all(map(_is_plain, run)))):
+                yield from ([node] for node in run)
+            elif run[0].events:
+                yield from ([run[0]], run[1:])
+            else:
                 yield run
-                run = []
-            run.append(node)
-        if run:
-            yield run
 
     def _asked(self, indices: list[int]) -> Iterator[Spans]:
-        run: list[int] = []
-        for i in [*indices, None]:
-            if i is not None and self.record.syscalls[i].name in MEMORY_CALLS and not self.show_all:
-                run.append(i)
-                continue
-            if len(run) > FEW_CALLS:
-                yield self._memory(run)
+        for fold, same in groupby(indices, key=self._fold):
+            run = list(same)
+            if fold is not None and len(run) > FEW_CALLS and not self.show_all:
+                yield fold(run)
             else:
-                yield from (self._call(j) for j in run)
-            run = []
-            if i is not None:
-                yield self._call(i)
+                yield from (self._call(i) for i in run)
+
+    def _fold(self, index: int) -> Callable[[list[int]], Spans] | None:
+        # How calls of this kind are shown when there are many in a row.
+        call = self.record.syscalls[index]
+        if call.name in MEMORY_CALLS:
+            return self._memory
+        return self._printed if call.name == "write" and call.arguments[0] == STANDARD_ERROR else None
+
+    def _printed(self, run: list[int]) -> Spans:
+        made = [self.record.syscalls[i] for i in run]
+        size = sum(call.result for call in made if not call.errno)
+        text = f"> {len(run)} calls of write to standard error: {size:,} bytes, shown at the end"
+        return [("call", text), ("faint", "  (--all)")]
 
     def _call(self, index: int) -> Spans:
         spans: Spans = [("call", f"> {calls.text(self.record.syscalls[index])}")]
@@ -230,9 +254,8 @@ class Tree:
 
     def _write(self, write: Write, value: Value | None) -> Spans:
         unit = value.unit if value else ""
-        if value and value.view in self.record.views:
-            shown = described(value.view, self.record.views[value.view])
-        else:
+        shown = described_write(value.view, write.after) if value else ""
+        if not shown:
             before = words.value(write.before, write.type, unit and ("address" if unit == "address" else ""))
             shown = f"{before} -> {words.value(write.after, write.type, unit)}"
         spans: Spans = [("value", f"= {write.name}: {shown}")]
@@ -261,11 +284,18 @@ class Tree:
         return [("faint", f"= and {len(hidden)} more values: {listed}{others}  (--all)")]
 
     def _lay(self, spans: Spans, below: str) -> Iterator[str]:
-        yield from self.paper.lay(spans, below, below + "    ")
+        yield from self.paper.lay(spans, below, below + self.paper.indent)
+
+
+def _is_plain(node: Node) -> bool:
+    # Whether a call did nothing that a reader looks for: asked nothing, changed no value that has a meaning.
+    return all(kind == WROTE and values.of_leaf(what.name) is None for _, kind, what in node.events)
 
 
 def argument(function: str, name: str, value: Any) -> str:
     """One argument of *function*."""
+    if (function, name) == ("runtime.sysauxv", "auxv") and isinstance(value, dict) and value["len"] == AUXV_VIEW:
+        return f"{value['data']}, seen as 1<<28 words; AT_NULL ends it"
     if (function, name) in TAGS and isinstance(value, int):
         return AUXV_NAMES.get(value, str(value))
     if isinstance(value, int) and (name.endswith("pc") or words.ADDRESS_FROM <= value != words.MAX_INT64):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emu.report import calls, words
+from syscalls.auxv import NAMES as AUXV_NAMES
 
 # Entries of the auxiliary vector that Go on amd64 looks at (runtime/os_linux.go, sysauxv; all releases).
 USED_TAGS = ("AT_PAGESZ", "AT_RANDOM", "AT_SECURE", "AT_SYSINFO_EHDR")
@@ -55,7 +56,9 @@ def size_classes(view: list[int]) -> str:
 
 def addresses(view: list[str]) -> str:
     """The first few addresses of a list."""
-    return f"{words.count(len(view), 'address', 'addresses')}: {some(view)}"
+    distinct = len(set(view))
+    among = f" ({distinct} different ones)" if distinct < len(view) else ""
+    return f"{words.count(len(view), 'address', 'addresses')}{among}: {some(view)}"
 
 
 def interface_tables(view: dict[str, Any]) -> str:
@@ -120,3 +123,19 @@ def described(name: str, view: Any) -> str:
     """The view *name* as one line."""
     describe = DESCRIPTIONS.get(name)
     return describe(view) if describe else words.value(view)
+
+
+def described_write(name: str, after: Any) -> str:
+    """What a function left in the variable of view *name*, where that says as much as the view; empty if not.
+
+    The view is read when the boot is over: what lies behind the variable's pointers may be something else by then.
+    """
+    elements = after.get("elements") if isinstance(after, dict) else None
+    if not elements:
+        return ""
+    if name in ("runtime.argslice", "runtime.envs"):
+        return strings([item["text"] for item in elements])
+    if name == "auxv":
+        pairs = zip(elements[::2], elements[1::2], strict=False)
+        return auxv([{"tag": AUXV_NAMES.get(tag, str(tag)), "value": value} for tag, value in pairs])
+    return ""

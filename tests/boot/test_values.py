@@ -41,11 +41,25 @@ def test_every_value_is_in_some_release(binary: Callable[[str], Path]) -> None:
 
 def test_the_table_names_what_there_is() -> None:
     """Functions are catalogued, inputs of the form kind:detail, other values known, views described."""
-    kinds = {"call", "file", "auxv", "env", "stack", "cpuid", "clock", "value", "linker", "source"}
+    kinds = {
+        "call",
+        "file",
+        "auxv",
+        "env",
+        "stack",
+        "cpuid",
+        "clock",
+        "value",
+        "linker",
+        "source",
+        "with",
+        "without",
+        "world",
+    }
     for value in VALUES:
         assert [name for name in value.after if name not in CATALOGUE] == [], value.name
         assert {word.partition(":")[0] for word in value.inputs} <= kinds, value.name
-        inputs = [word.partition(":")[2] for word in value.inputs if word.startswith("value:")]
+        inputs = [word.split(":")[1] for word in value.inputs if word.startswith(("value:", "with:", "without:"))]
         assert [name for name in inputs if name not in values.BY_NAME] == [], value.name
         assert not value.view or value.view in DESCRIPTIONS, value.name
     assert len(values.BY_NAME) == len(VALUES)

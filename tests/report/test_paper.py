@@ -36,9 +36,13 @@ def test_no_line_is_wider_than_the_paper(width: int) -> None:
 
 
 def test_the_right_edge() -> None:
-    """What belongs to the right stands there if there is space, else on a line of its own."""
+    """What belongs to the right stands there, the rest is wrapped beside it; else it gets a line of its own."""
     assert list(Paper(40).lay([("", "left")], right="right")) == ["left" + " " * 31 + "right"]
-    assert list(Paper(40).lay([("", "l" * 38)], rest="  ", right="right")) == ["l" * 38, "  right"]
+    assert list(Paper(40).lay([("", "l" * 30 + " more")], rest="  ", right="right")) == [
+        "l" * 30 + "     right",
+        "  more",
+    ]
+    assert list(Paper(40).lay([("", "l" * 38)], rest="  ", right="right")) == ["l" * 38, " " * 35 + "right"]
 
 
 def test_colours_only_where_wanted() -> None:
@@ -60,6 +64,37 @@ def test_a_key_with_its_value_is_not_torn() -> None:
     """It goes to the next line as a whole; one that is wider than that is broken like anything else."""
     assert list(Paper(40).lay([("", "x" * 30), ("world", "  World: cpus = 0-1")])) == ["x" * 30, "World: cpus = 0-1"]
     assert list(Paper(40).lay([("world", "World: " + "y" * 60)])) == ["World:", "y" * 40, "y" * 20]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("read(3, 20) = 8", ["read(3,", "20) = 8"]),
+        ("0 -> 1  # meaning", ["0 -> 1", "# meaning"]),
+        ("> openat(x)", ["> openat(x)"]),
+        ("<- " + "y" * 12, ["<- " + "y" * 9, "yyy"]),
+        ("long.name.of = value", ["long.name.of", "= value"]),
+    ],
+)
+def test_marks_do_not_end_a_line(text: str, lines: list[str]) -> None:
+    """A result stays with its call, a meaning with its mark, where they fit on a line together."""
+    assert [plain(line) for line in wrapped([("", text)], 12)] == lines
+
+
+def test_a_style_is_written_once() -> None:
+    """Neighbours of one style, and blanks between them, are one run of it."""
+    spans = [("name", "a"), ("name", "b "), ("", " "), ("name", "c"), ("", "d")]
+
+    assert list(Paper(40, colour=True).lay(spans)) == ["\x1b[1mab  c\x1b[0md"]
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_narrow_tree_is_drawn_with_less(boxes: bool) -> None:
+    """Two columns a level instead of three, still telling the last child from the others."""
+    paper = Paper(40, boxes=boxes)
+
+    assert len({paper.branch(True), paper.branch(False), paper.stem(True), paper.stem(False)}) >= 3
+    assert {len(x) for x in (paper.branch(True), paper.branch(False), paper.stem(True), paper.stem(False))} == {2}
 
 
 def test_wrapping_keeps_the_words() -> None:
