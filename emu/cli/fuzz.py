@@ -120,7 +120,7 @@ def _settings(chosen: Any) -> Settings:
     return Settings(
         path, folder, options.with_arguments(options.world(chosen), path.name, chosen.rest), chosen.begin, chosen.until,
         chosen.tier, chosen.seed, chosen.time, chosen.max_runs, chosen.jobs, tuple(map(Path, chosen.also)),
-        tuple(map(Path, chosen.merge)), chosen.engine, chosen.blind,
+        tuple(map(Path, chosen.merge)), chosen.vary_world, chosen.engine, chosen.blind,
     )  # fmt: skip
 
 
@@ -139,6 +139,9 @@ def _parser() -> options.Parser:
     parser.add_argument("--also", nargs="+", default=[], metavar="BINARY", help="programs to try each finding on")
     parser.add_argument("--merge", action="append", default=[], metavar="DIR", help="take over another corpus as well")
     parser.add_argument("--minimise", action="store_true", help="make the corpus small, and stop")
+    parser.add_argument(
+        "--vary-world", action="store_true", help="vary the rest of the World too: auxv, env, CPUID, from the entry on"
+    )
     parser.add_argument("--engine", choices=("plain", "atheris"), default="plain", help="(if not given: plain)")
     parser.add_argument("--blind", action="store_true", help="the baseline: random plans, whatever they show")
     options.add_world(parser, without=("--seed",))

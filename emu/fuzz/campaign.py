@@ -37,7 +37,14 @@ def run(settings: Settings, progress: Progress | None = None) -> tuple[Summary, 
 def minimise_corpus(settings: Settings) -> tuple[int, int]:
     """Keep as few inputs of the corpus as have all its coverage; return how many there were and are."""
     prepare(settings)
-    target = Target(load(settings.binary), settings.world, settings.begin, settings.until, settings.tier)
+    target = Target(
+        load(settings.binary),
+        settings.world,
+        settings.begin,
+        settings.until,
+        settings.tier,
+        settings=settings.vary_world,
+    )
     counts = search.minimise_corpus(target, Corpus(settings.out / "corpus"))
     summarise(settings.out)
     return counts

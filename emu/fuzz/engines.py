@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from emu.fuzz.mutation import mutate
-from emu.fuzz.plan import decode
 from emu.fuzz.search import Search
 from syscalls.events import SyscallEvent
 
@@ -58,14 +56,13 @@ def atheris(search: Search, going: Callable[[], bool], finish: Callable[[], None
             finish()
             os._exit(0)  # libFuzzer knows no other way to end without a crash
         known = len(search.entries)
-        result = search.run(decode(data))
+        result = search.run(search.plan_of(data))
         if len(search.entries) > known:
             calls[data] = result.calls
         ctypes.memmove(counters, result.coverage, min(len(result.coverage), SLOTS))
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
-        plan = mutate(decode(data), Random(seed), search.tier, calls.get(data, ()), search.hints())
-        return plan.encode()[:max_size]
+        return search.changed(search.plan_of(data), calls.get(data, ()), Random(seed)).encode()[:max_size]
 
     folder = str(search.corpus.folder)
     module.Setup(

@@ -40,6 +40,7 @@ class Settings:
     jobs: int = 1
     also: tuple[Path, ...] = ()
     merge: tuple[Path, ...] = ()
+    vary_world: bool = False
     engine: str = "plain"
     blind: bool = False  # the baseline: random plans
 

@@ -12,10 +12,11 @@ from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
+from emu.fuzz.grammar import CONTRACT
 from emu.fuzz.mutation import mutate
 from emu.fuzz.novelty import Seen, cover, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
-from emu.fuzz.plan import Plan, decode
+from emu.fuzz.plan import Plan, decode, is_legal
 from emu.fuzz.target import Result
 from syscalls.events import SyscallEvent
 
@@ -50,9 +51,16 @@ class Search:
     """One process's search.  *found* is handed every verdict that is not ok, with the plan that led to it."""
 
     def __init__(
-        self, target: Runner, corpus: Corpus, found: Callable[[Plan, Verdict], None], tier: str, seed: str = "0"
+        self,
+        target: Runner,
+        corpus: Corpus,
+        found: Callable[[Plan, Verdict], None],
+        tier: str,
+        seed: str = "0",
+        *,
+        settings: bool = False,
     ) -> None:
-        self.target, self.corpus, self.tier = target, corpus, tier
+        self.target, self.corpus, self.tier, self.settings = target, corpus, tier, settings
         self._found, self._rng = found, Random(seed)
         self.seed = self._rng.getrandbits(31)  # for an engine with a generator of its own
         self.entries: list[Entry] = []
@@ -69,7 +77,18 @@ class Search:
     def import_others(self) -> None:
         """Run what was put into the corpus by others, or by an earlier campaign."""
         for data in self.corpus.fresh():
-            self.run(decode(data), stored=True)
+            plan = decode(data)
+            if self.tier != CONTRACT or plan.tier == CONTRACT:
+                self.run(plan, stored=True)
+
+    def plan_of(self, data: bytes) -> Plan:
+        """The plan that *data* means, without what the tier does not allow."""
+        plan = decode(data)
+        return plan if self.tier != CONTRACT else Plan(tuple(answer for answer in plan.answers if is_legal(answer)))
+
+    def changed(self, plan: Plan, calls: Sequence[SyscallEvent], rng: Random) -> Plan:
+        """One change of *plan*, whose run made *calls*."""
+        return mutate(plan, rng, self.tier, calls, self.hints(), settings=self.settings)
 
     def step(self) -> None:
         """Run one new plan."""
@@ -103,7 +122,7 @@ class Search:
             first, second = (plan.answers, other) if rng.random() < 0.5 else (other, plan.answers)
             plan = Plan((*first, *second)[:MAX_ANSWERS])
         for _ in range(rng.randint(1, MAX_CHANGES)):
-            plan = mutate(plan, rng, self.tier, parent.calls, self.hints())
+            plan = self.changed(plan, parent.calls, rng)
         return Plan(plan.answers[:MAX_ANSWERS])
 
     def _choose(self) -> Entry:
@@ -116,7 +135,7 @@ class Blind(Search):
     """The baseline: plans of random bytes, whatever their runs showed."""
 
     def _next(self) -> Plan:
-        return decode(self._rng.randbytes(self._rng.randint(1, BLIND_BYTES)))
+        return self.plan_of(self._rng.randbytes(self._rng.randint(1, BLIND_BYTES)))
 
 
 def minimise_corpus(target: Runner, corpus: Corpus) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from emu.fuzz.corpus import TEMPORARY, Corpus, write_whole
 from emu.fuzz.engines import engine
 from emu.fuzz.finding import About, Elsewhere, Finding, name_of, publish
 from emu.fuzz.folder import Settings, Summary, read_state, summarise
+from emu.fuzz.grammar import CONTRACT
 from emu.fuzz.minimise import MAX_RUNS, minimise
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Plan, decode
@@ -62,13 +63,22 @@ class Worker:
         self._known = {one.name for one in (settings.out / "findings").iterdir()}
         kind = search.Blind if settings.blind else search.Search
         seed = f"{settings.seed}/{index}"
-        self.search = kind(self._target, Corpus(settings.out / "corpus"), self._found, settings.tier, seed)
+        self.search = kind(
+            self._target,
+            Corpus(settings.out / "corpus"),
+            self._found,
+            settings.tier,
+            seed,
+            settings=settings.vary_world,
+        )
         earlier = read_state(self._state)
         self._executions, self._seconds = int(earlier.get("executions", 0)), float(earlier.get("seconds", 0.0))
 
     def _target_of(self, image: Image) -> Target:
         settings = self._settings
-        return Target(image, settings.world, settings.begin, settings.until, settings.tier)
+        return Target(
+            image, settings.world, settings.begin, settings.until, settings.tier, settings=settings.vary_world
+        )
 
     def work(self) -> bool:
         """Search until the time or the runs are used up, or SIGINT asks for an end; True for that."""
@@ -144,12 +154,17 @@ class Worker:
     def _explain(self, name: str, plan: Plan, judged: Verdict) -> None:
         target, settings = self._target, self._settings
         limit = SLOW_RUNS if judged.kind in SLOW_KINDS else MAX_RUNS
-        plan = minimise(plan, lambda one: verdict(target.run(one)).key == judged.key, limit)
+        legal = plan.tier == CONTRACT  # and it stays so: what is simpler is not always what a kernel may answer
+
+        def same(one: Plan) -> bool:
+            return (not legal or one.tier == CONTRACT) and verdict(target.run(one)).key == judged.key
+
+        plan = minimise(plan, same, limit)
         judged = verdict(target.run(plan))
         image, world = self._image, target.world_of(plan)
         about = About(
             image.name, image.sha256, image.go, str(settings.binary.resolve()), settings.begin, settings.until,
-            settings.tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,
+            plan.tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,
         )  # fmt: skip
         record = boot(image, world, settings.until).to_json()
         elsewhere = [
