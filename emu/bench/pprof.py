@@ -78,8 +78,8 @@ class Profile:
         return any(one.addr <= pc - self._bias < one.addr + one.size for one in self._image.segments)
 
     def _place(self, pc: int) -> tuple[int, int]:
-        # The function that *pc* is in, and its line.  Within code that was inlined from another file, whose own
-        # function is not known, it is the line where the function begins.
+        # The function that *pc* is in, and its line.  Which function inlined code is from is not known: from another
+        # file it gets the line where the function begins, from the same one its own.
         span = self._names.span(pc)
         name = self._names.at(pc)
         found = self._image.function_at(pc - self._bias)

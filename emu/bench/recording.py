@@ -117,7 +117,7 @@ def _counts(at: Any, where: str, name: str) -> dict[str, int]:
 def _read_program(at: Any, where: str) -> Measured:
     totals = _field(at, where, "totals", dict)
     rows = _field(at, where, "functions", list)
-    return Measured(
+    found = Measured(
         **{name: _field(at, where, name, str) for name in ("name", "go", "kind", "sha256")},
         linked=_field(at, where, "linked", int),
         typed=totals.get("writes") is not None,
@@ -127,6 +127,9 @@ def _read_program(at: Any, where: str) -> Measured:
         functions=tuple(_read_row(row, f"{where}.functions[{index}]") for index, row in enumerate(rows)),
         program=_read_shares(at, where, "program"),
     )
+    if _field(at, where, "world_sha256", str) != found.world_sha256:
+        raise NotARecording(f"{where}.world_sha256 is not that of the world")
+    return found
 
 
 def _read_row(at: Any, where: str) -> Row:

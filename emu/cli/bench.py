@@ -32,7 +32,9 @@ examples:
   rt0 bench record ./server -o old.json          then change something, build, and
   rt0 bench record ./server -o new.json
   rt0 bench compare old.json new.json            what moved, by function, and why
-  rt0 bench record ./server --pprof boot.pb.gz   for go tool pprof"""
+  rt0 bench record ./server --pprof boot.pb.gz   for go tool pprof
+
+exit status: 0 recorded, or no regression; 1 a regression; 2 bad usage or bad input"""
 
 RECORD = """\
 Boot programs in the World, and write down what start-up costs: in all, by bootstrap function (with what it calls, and
@@ -127,7 +129,7 @@ def _measure(chosen: Any) -> list[Measured]:
             raise UsageError(f"{path}: {error}") from error
         programs.append(measure.measured(*boot))
         if chosen.pprof == output.STDOUT:
-            sys.stdout.buffer.write(pprof.encode(*boot))
+            output.write_bytes(pprof.encode(*boot))
         elif chosen.pprof is not None:
             output.write_file(pprof.encode(*boot), chosen.pprof, "--pprof")
     return programs

@@ -15,6 +15,7 @@ import pytest
 from emu.bench.cost import METRICS, Cost
 from emu.bench.measure import NotReached, measure
 from emu.bench.recording import BEFORE, Measured, from_json, to_json
+from emu.boot.record import FunctionCall
 from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from syscalls.world import Limits, World
@@ -70,7 +71,7 @@ def test_record_of_the_boot_says_the_same(name: str, binary: Callable[[str], Pat
             assert row.total.instructions == sum(call.instructions for call in outermost)
 
 
-def enclosing(calls: tuple, parent: int | None) -> set[str]:  # type: ignore[type-arg]  # of FunctionCall
+def enclosing(calls: tuple[FunctionCall, ...], parent: int | None) -> set[str]:
     """The names of the calls around one."""
     names = set()
     while parent is not None:
