@@ -32,7 +32,10 @@ ROWS = (
     # From the kernel's jump to the entry point until C-like Go can run.
     Row("_rt0_amd64_linux", "The ELF entry point: the kernel jumps here with argc at the top of the stack."),
     Row("_rt0_amd64", "Takes argc and argv off the stack.", since=(1, 10)),
-    Row("main", "Jumps to rt0_go: after the C library's start where that was linked in; straight from the entry up to 1.9."),
+    Row(
+        "main",
+        "Jumps to rt0_go: after the C library's start where that was linked in; straight from the entry up to 1.9.",
+    ),
     Row(
         "runtime.rt0_go",
         "Makes g0 of the kernel's stack, asks who the CPU is, sets up thread-local storage, calls the rest.",
@@ -96,7 +99,7 @@ ROWS = (
         "runtime.moduledataverify1",
         "Checks the function table that the linker wrote: header, sorted entries, pc range.",
     ),
-    Row("runtime.stackinit", "Empties the pools of free stacks.", until=(1, 18)),
+    Row("runtime.stackinit", "Empties the pools of free stacks.", until=(1, 17)),
     Row(
         "runtime.mallocinit",
         "Checks the page size and the size classes, sets up the heap, and lists where arenas may go.",
@@ -179,7 +182,7 @@ ROWS = (
     Row("runtime.gogetenv", "Looks up GOMAXPROCS.", within=SCHEDINIT),
     Row("runtime.atoi", "Parses GOMAXPROCS.", until=(1, 24), within=SCHEDINIT),
     Row("runtime.atoi32", "Parses GOMAXPROCS.", until=(1, 11), within=SCHEDINIT),
-    Row("runtime.atoi64", "Parses GOMAXPROCS.", since=(1, 18), until=(1, 24), within=SCHEDINIT),
+    Row("runtime.atoi64", "Parses GOMAXPROCS.", since=(1, 19), until=(1, 24), within=SCHEDINIT),
     Row("internal/runtime/strconv.Atoi64", "Parses GOMAXPROCS.", since=(1, 25), until=(1, 25), within=SCHEDINIT),
     Row("internal/strconv.ParseInt", "Parses GOMAXPROCS.", since=(1, 26), within=SCHEDINIT),
     Row(

@@ -5,8 +5,8 @@ functions that exist as functions in ordinary builds are listed (a name that the
 inlined); what a binary lacks is left out by whoever compares.
 
 How it is known: native single steps of 1.9.2, 1.11.2, 1.12.5, 1.12.9, 1.13.8, 1.14.2, 1.15.3, 1.16.2, 1.17.2, 1.19.3,
-1.19.8, 1.20.7, 1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3; 1.10 and 1.18 were only read
-(runtime/proc.go, schedinit; os_linux.go, osinit).  ``tests/boot/test_order.py`` checks it against emulated boots.
+1.19.8, 1.20.7, 1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3; 1.10 was only read (runtime/proc.go,
+schedinit; os_linux.go, osinit).  ``tests/boot/test_order.py`` and ``test_stripped.py`` check it against emulated boots.
 """
 
 from __future__ import annotations
@@ -69,15 +69,14 @@ STEPS = (
     # Hashes and random numbers are ready before the first m.
     Step(
         (1, 18),
-        "stackinit cpuinit internal/cpu.Initialize alginit getRandomData atoi",
+        "stackinit cpuinit internal/cpu.Initialize alginit getRandomData",
         {
             "allocmcache": "cpuinit internal/cpu.Initialize alginit getRandomData",
             "itabsinit": "stkobjinit",
-            "gogetenv": "atoi64",
         },
     ),
-    # secure came with the security releases 1.19.10 and 1.20.5.
-    Step((1, 19), "", {"goenvs_unix": "secure"}),
+    # secure came with the security releases 1.19.10 and 1.20.5; atoi64 with GOMEMLIMIT.
+    Step((1, 19), "atoi", {"goenvs_unix": "secure", "gogetenv": "atoi64"}),
     Step((1, 20), "", {"allocmcache": "getGodebugEarly"}),
     Step((1, 21), "mpreinit", {}),
     Step(

@@ -41,6 +41,8 @@ def locate(image: Image, path: str) -> tuple[int, Type]:
         steps.insert(0, name[cut:].strip(".[]"))
         name = name[:cut]
     addr, kind = variable.addr, variable.type
+    if kind.kind == "opaque" and not image.dwarf:  # a symbol of which nothing tells the type
+        raise Missing(STRIPPED)
     for step in steps:
         offset, kind = _step(image.layouts, kind, step)
         addr += offset

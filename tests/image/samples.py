@@ -13,16 +13,18 @@ HELLOS = tuple(
 OLD = ("esbuild-0.0.2", "esbuild-0.1.0", "esbuild-0.5.0", "buildifier-4.0.1")  # Go 1.12.9, 1.13.8, 1.14.2, 1.15.3
 PIES = ("hello-1.21.13-pie", "hello-1.24.11-pie", "hello-1.27.3-pie")
 STRIPPED = ("hello-1.21.13-stripped", "hello-1.24.11-stripped", "hello-1.27.3-stripped")
+OLD_WITH_DWARF = (*OLD, "buildifier-4.2.1", "buildifier-4.2.5", "buildifier-6.3.3")  # and Go 1.16.5, 1.17.2, 1.20.3
 TYPED = (*OLD, *HELLOS, *PIES)
 EVERY = (*TYPED, *STRIPPED)
 
+SHOFF_AT, SHNUM_AT = 40, 60  # byte offsets in Elf64_Ehdr: e_shoff; e_shnum, and e_shstrndx after it
 PHDR_FIELDS = ("type", "flags", "offset", "vaddr", "paddr", "filesz", "memsz", "align")
 
 
-def patched(data: bytes, offset: int, code: str, value: int) -> bytes:
-    """Return *data* with *value* stored at *offset* in the struct code *code* ("<H", "<Q", ...)."""
+def patched(data: bytes, offset: int, code: str, *values: int) -> bytes:
+    """Return *data* with *values* stored at *offset* in the struct code *code* ("<H", "<Q", ...)."""
     out = bytearray(data)
-    struct.pack_into(code, out, offset, value)
+    struct.pack_into(code, out, offset, *values)
     return bytes(out)
 
 
@@ -33,6 +35,11 @@ def with_program(data: bytes, kind: int, which: int = 0, **fields: int) -> bytes
     header = elf.programs[index]._replace(**fields)
     at = elf.header.phoff + index * PHDR.size
     return data[:at] + PHDR.pack(*header) + data[at + PHDR.size :]
+
+
+def without_sections(data: bytes) -> bytes:
+    """Return *data* without its section table: no symbols and no debugging information, as after `sstrip`."""
+    return patched(patched(data, SHOFF_AT, "<Q", 0), SHNUM_AT, "<HH", 0, 0)
 
 
 def decompressed(data: bytes) -> bytes:

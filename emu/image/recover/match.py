@@ -22,13 +22,13 @@ class Matches(NamedTuple):
 
     reference: Reference
     same: tuple[tuple[Code, int], ...]  # functions of the same code, with their entries
-    differing: tuple[Code, ...]  # those of which the program has the name, but not the code
+    differing: tuple[Code, ...]  # those of which the program has the name, but no code that the reference knows
     absent: tuple[Code, ...]  # those of which it does not have the name
 
     @property
     def share(self) -> float:
         """Which part of the functions that both have is the same."""
-        return len(self.same) / max(1, len(self.same) + len(self.differing))
+        return len(self.same) / max(1, len(self.same) + len({(code.name, code.wrapper) for code in self.differing}))
 
     def others(self, absent: bool) -> Iterator[Code]:
         """Yield the functions whose code the program does not have; with *absent*, also those not there by name."""
@@ -46,16 +46,19 @@ class Matches(NamedTuple):
 def match(elf: Elf, table: Pclntab, reference: Reference) -> Matches:
     """Return which functions of *reference* the program has."""
     same: list[tuple[Code, int]] = []
-    differing: list[Code] = []
-    absent: list[Code] = []
+    others: list[Code] = []
     for code in reference.functions:
         entries = table.by_name.get(code.name, ())
         found = next((entry for entry in entries if is_same(elf, table, code, entry)), None)
-        if found is not None:
-            same.append((code, found))
+        if found is None:
+            others.append(code)
         else:
-            (differing if entries else absent).append(code)
-    return Matches(reference, tuple(same), tuple(differing), tuple(absent))
+            same.append((code, found))
+    # A reference may know several codes of one function, for several build modes.
+    known = {(code.name, code.wrapper) for code, _ in same}
+    differing = tuple(c for c in others if c.name in table.by_name and (c.name, c.wrapper) not in known)
+    absent = tuple(c for c in others if c.name not in table.by_name)
+    return Matches(reference, tuple(same), differing, absent)
 
 
 def is_same(elf: Elf, table: Pclntab, code: Code, entry: int) -> bool:

@@ -35,7 +35,7 @@ from emu.image.reference.format import Reference, Version
 from emu.image.symbols import SymbolTable
 from emu.image.types import SIZES, LayoutTables
 
-SAME_SHARE = 0.9  # of the functions that both have; below it, the program was compiled otherwise (GOAMD64, race, ...)
+SAME_SHARE = 0.5  # of the functions that both have: 0.83 if position-independent, 0.89 for GOAMD64=v3, 0.35 for -N -l
 NEWEST = (1, 99)  # for a program that does not state its release
 PARTS = ("noptrdata", "data", "bss", "noptrbss")
 VIEWED = ("runtime.g", "runtime.m", "runtime.p", "runtime.mcache", "runtime.itabTableType", "runtime.arenaHint",
@@ -91,9 +91,20 @@ def recover(program: Program, references: tuple[list[Reference], bool] | None = 
         names, exact = references_for(fmt.version(program.go))
         references = [fmt.load(name) for name in names], exact
     sources = [Source(match(program.elf, program.table, reference)) for reference in references[0]]
-    if references[1] and sources[0].matches.share >= SAME_SHARE:
+    if references[1] and sources[0].matches.share >= SAME_SHARE and _types_agree(program, sources[0]):
         return _by_same_release(program, sources[0])
     return _by_other_releases(program, sources)
+
+
+def _types_agree(program: Program, source: Source) -> bool:
+    # An experiment may change types of a release, such as the mutex of GOEXPERIMENT=staticlockranking, which every p
+    # holds: then the program's own descriptors differ from the reference.
+    types = TypeTable(Descriptors(program.elf, program.module, source.reference.version[:2]))
+    for name in VIEWED:
+        described, known = types.descriptor(name), source.layouts.named(name)
+        if described is not None and known is not None and not types.has_layout(described, source.layouts, known):
+            return False
+    return True
 
 
 def _by_same_release(program: Program, source: Source) -> Recovered:

@@ -80,6 +80,13 @@ class TypeTable:
         described = self.descriptor(t.name) if t.kind == "struct" else None
         return t.size if described is None or self._descriptors is None else self._descriptors.read(described).size
 
+    def has_layout(self, addr: int, layouts: Layouts, t: Type) -> bool:
+        """Tell whether the struct described at *addr* has the size of *t*, a type of *layouts*, and its leaves."""
+        assert self._descriptors
+        return self._descriptors.read(addr).size == t.size and all(
+            self.offset_of(addr, leaf.path) == leaf.offset for leaf in layouts.leaves(t) if leaf.path
+        )
+
     def take(self, layouts: Layouts, t: Type) -> int:
         """Return the id of *t*, a type of *layouts* that is known, or else proven otherwise."""
         described = self.descriptor(t.name) if t.kind == "struct" else None

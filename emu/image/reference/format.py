@@ -50,6 +50,7 @@ class Code(NamedTuple):
     """
 
     name: str
+    wrapper: bool  # made by the compiler to call the function of the same name by another convention
     size: int
     digest: str  # hexadecimal
     masks: tuple[int, ...]
@@ -104,7 +105,7 @@ def digest(code: bytes | bytearray, called: list[str]) -> str:
 
 def pack(reference: Reference) -> bytes:
     """Return the content of *reference*'s file, uncompressed; the same bytes on every machine."""
-    functions = [[f.name, f.size, f.digest, _deltas(f), _flat_sites(f)] for f in reference.functions]
+    functions = [[f.name, int(f.wrapper), f.size, f.digest, _deltas(f), _flat_sites(f)] for f in reference.functions]
     fields = {**reference._asdict(), "format": FORMAT, "functions": functions}
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
 
@@ -127,12 +128,13 @@ def unpack(content: bytes) -> Reference:
     if fields.pop("format") != FORMAT:
         raise ValueError("reference data of another format")
     fields["globals"] = tuple(tuple(row) for row in fields["globals"])
-    fields["functions"] = tuple(_code(*row) for row in fields["functions"])
+    fields["functions"] = tuple(_code(row) for row in fields["functions"])
     fields["pointers"] = tuple(Pointer(s, tuple(path), t, a) for s, path, t, a in fields["pointers"])
     return Reference(**fields)
 
 
-def _code(name: str, size: int, code_digest: str, deltas: list[int], flat: list[int]) -> Code:
+def _code(row: list[Any]) -> Code:
+    name, wrapper, size, code_digest, deltas, flat = row
     masks, calls, at = [], [], 0
     for delta in deltas:
         at += delta >> 1
@@ -143,7 +145,7 @@ def _code(name: str, size: int, code_digest: str, deltas: list[int], flat: list[
         Site(masks[i], masks[i] + after, target, addend, width)
         for i, after, target, addend, width in zip(*(flat[k::5] for k in range(5)), strict=True)
     )
-    return Code(name, size, code_digest, tuple(masks), tuple(calls), sites)
+    return Code(name, bool(wrapper), size, code_digest, tuple(masks), tuple(calls), sites)
 
 
 @cache
