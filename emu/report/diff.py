@@ -348,7 +348,8 @@ def _counts(*units: Json) -> str:
     own = sum(unit["own"]["delta"] for unit in units)
     if one == two:
         return f"{one:,}" if not own else f"{one:,} ({own:+,} own)"
-    return f"{one:,} -> {two:,} ({two - one:+,}{f', {own:+,} own' if own != two - one else ''})"
+    where = "" if own == two - one else f", {own:+,} own" if own else ", in callees"
+    return f"{one:,} -> {two:,} ({two - one:+,}{where})"
 
 
 def _shown(value: Any, kind: str = "", unit: str = "") -> str:
