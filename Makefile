@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test check golden docs fixtures reference bench clean
+.PHONY: help boot test check golden docs fixtures reference bench history clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -46,6 +46,10 @@ reference: $(INSTALLED) ## rebuild the reference data for stripped programs from
 bench: $(INSTALLED) ## whole processes against qemu-user, gdb and strace
 	@.ci/packages gdb strace qemu-x86_64
 	$(BIN)/python -m bench
+
+history: $(INSTALLED) ## record anew what start-up costs in each release, for docs/history.md
+	@.ci/packages npm
+	$(BIN)/python -m bench.history
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,8 @@ def lines(found: Comparison, regressions: Sequence[Regression], width: int, ever
     if found.world:
         keys = ", ".join(f"{key} ({_short(old)} -> {_short(new)})" for key, old, new in found.world)
         yield from _wrapped(f"The Worlds differ: {keys}", width, "  ")
+    if found.old.name != found.new.name and not (found.old.world.get("argv") and found.new.world.get("argv")):
+        yield from _wrapped("The names differ, and with them argv[0], which lies on the stack.", width, "  ")
     yield ""
     yield from _totals(found)
     own = [one for one in found.moved if one.by_itself]

@@ -168,6 +168,14 @@ def test_worlds_that_differ_are_said() -> None:
     assert "The Worlds differ: cpus (0-1 -> 0-2), thp.pmd-size (2097152 -> absent)" in "\n".join(lines(found, [], 99))
 
 
+def test_names_that_differ_are_said() -> None:
+    """Start-up reads argv[0]: no small difference should be a riddle.  A World that fixes it settles that."""
+    hint = "  The names differ, and with them argv[0], which lies on the stack."
+    for world, said in (({}, True), ({"argv": ["x"]}, False)):
+        sides = (recording(row("runtime.args", 7), name=name, world=world) for name in ("a", "b"))
+        assert (hint in list(lines(compare(*sides), [], 100))) is said
+
+
 def test_writes_that_one_side_did_not_count_are_no_change() -> None:
     """A stripped twin without types has fewer writes only because nobody looked."""
     written = row("runtime.args", 7)
