@@ -13,6 +13,8 @@ from emu.boot.views import views
 from emu.image.image import Image
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
+from syscalls.kernel import COMPILED
+from syscalls.row import ABSENT
 from syscalls.world import World
 from syscalls.worldfile import as_dict
 
@@ -20,6 +22,7 @@ MSTART = "runtime.mstart"
 # What the runtime prints when it gives up (runtime/panic.go, throw, fatal and printpanics; all releases).
 FATAL_ERROR = re.compile(r"^fatal error: (.*)$", re.MULTILINE)
 PANIC = re.compile(r"^panic: (.*)$", re.MULTILINE)
+THREAD_CALLS = ("clone", "clone3")
 GO_GAVE_UP = 2  # the status that throw and panic exit with
 
 
@@ -36,11 +39,14 @@ def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) 
     """
     stop_at = entry_of(image, until)
     machine = Machine(image, world)
-    watch = Capture(machine, image) if capture else None
-    outcome = machine.run(stop_at + machine.loaded.bias, until)
-    if watch is not None:
-        watch.finish()
-    return make_record(image, world, machine, outcome, watch)
+    try:
+        watch = Capture(machine, image) if capture else None
+        outcome = machine.run(stop_at + machine.loaded.bias, until)
+        if watch is not None:
+            watch.finish()
+        return make_record(image, world, machine, outcome, watch)
+    finally:
+        machine.close()
 
 
 def entry_of(image: Image, name: str) -> int:
@@ -117,6 +123,9 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
         found = FATAL_ERROR.search(output) or PANIC.search(output)
         if found:
             kind, message = "throw", found.group(1)
+            lacking = _lacking(machine)
+            if lacking:
+                kind, message = "unsupported", f"threads are not emulated ({lacking}: ENOSYS), so it gave up: {message}"
     function = image.function_at(outcome.pc - machine.loaded.bias)
     return {
         "kind": kind,
@@ -126,3 +135,13 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
         "pc": hex(outcome.pc),
         "function": function.name if function else None,
     }
+
+
+def _lacking(machine: Machine) -> str:
+    # The call for a thread that the emulator, and not the World, has failed; the runtime throws for want of one
+    # (os_linux.go, newosproc).
+    for event in reversed(machine.kernel.events):
+        if event.name in THREAD_CALLS:
+            ours = COMPILED[event.nr].row.level == ABSENT and not event.overridden
+            return event.name if ours and event.errno else ""
+    return ""

@@ -25,9 +25,12 @@ examples:
   rt0 boot --world walk                     a bundled World; or a file of your own
 
 exit status:
-  0 reached    3 the program gave up (throw, panic, exit)    4 fatal signal
-  5 a limit: instructions, memory, a deadlock, or something that the emulator cannot do
-  2 bad usage or bad input, with one line on standard error    1 a bug of rt0    130 interrupted"""
+  0 reached
+  2 bad usage or bad input, with one line on standard error
+  3 the program gave up: throw, panic, exit
+  4 the program was killed by a signal
+  5 a limit: instructions, memory, a deadlock; or something that the emulator cannot do
+These are the same where the reader of the output stops early, as under `| head`."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -36,6 +39,9 @@ def run(argv: Sequence[str]) -> int:
     if chosen.json_schema:
         return _print_schema()
     output.check_target(chosen.json)
+    options.until(chosen.until)
+    if chosen.rest and chosen.binary is None:
+        raise UsageError("boot: -- begins a program's arguments, and no BINARY stands before it")
     arguments = [*chosen.arguments, *chosen.rest]
     path = Path(chosen.binary) if chosen.binary else BUNDLED
     made = options.world(chosen)
@@ -52,7 +58,9 @@ def run(argv: Sequence[str]) -> int:
     except (ImageError, WorldError) as error:
         raise UsageError(str(error)) from error
     except UnknownFunction as error:
-        raise UsageError(f"--until: {error}") from error
+        if chosen.until:
+            raise UsageError(f"--until: {options.no_such_function(chosen.until, image)}") from error
+        raise UsageError(f"{path}: {error}") from error
     if chosen.json is not None:
         output.write_json(record.to_json(), chosen.json)
     if not chosen.quiet and chosen.json != output.STDOUT:

@@ -64,6 +64,7 @@ class Engine:
 
     def __init__(self, ram: Ram, root: int) -> None:
         accel.load()  # before the library: see there
+        self._callbacks: list[Any] = []
         self.uc = Core()
         self.handle = self.uc._uch
         self._library = libunicorn.library()
@@ -74,7 +75,6 @@ class Engine:
         self.write("cr0", CR0)
         self.error: BaseException | None = None
         self.counter = accel.counter(self.uc)
-        self._callbacks: list[Any] = []
         self._context, self._new = ctypes.c_void_p(), ctypes.c_void_p()
         for context in (self._context, self._new):
             check(self._library.uc_context_alloc(self.handle, ctypes.byref(context)), "context")
@@ -83,10 +83,17 @@ class Engine:
         self._vector_at = 0
         self._until = 0  # where the last run was to stop
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Give the engine back now, with its translations; nothing but the counter's numbers may be asked any more."""
         for name in ("_context", "_new"):
             if getattr(self, name, None):
                 self._library.uc_context_free(getattr(self, name))
+                setattr(self, name, None)
+        self._callbacks.clear()
+        self.uc.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def reset(self) -> None:
         """Make the CPU what it was when it was new; translated code and hooks stay, the count begins anew."""

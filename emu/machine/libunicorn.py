@@ -91,17 +91,21 @@ def version() -> str:
 
 
 class Core:
-    """One engine for 64-bit x86; closed with the object."""
+    """One engine for 64-bit x86; closed with the object, or before."""
 
     def __init__(self) -> None:
         self._library = library()
         self._uch = c_void_p()
         check(self._library.uc_open(ARCH_X86, MODE_64, ctypes.byref(self._uch)), "uc_open")
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Give back what the engine holds; nothing may use its handle any more."""
         if self._uch.value:
             self._library.uc_close(self._uch)
             self._uch = c_void_p()
+
+    def __del__(self) -> None:
+        self.close()
 
     def ctl_flush_tb(self) -> None:
         """Drop all translated code."""

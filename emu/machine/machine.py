@@ -113,6 +113,11 @@ class Machine:
         self.engine.reset()
         self._begin(world)
 
+    def close(self) -> None:
+        """Give engine and memory back now: the collector would do so later, and each holds a GiB of addresses."""
+        self.engine.close()
+        self.ram.close()
+
     def _flush(self) -> None:
         self.engine.flush_tlb()
 

@@ -36,6 +36,12 @@ class Ram:
         self.kept = 0  # frames below stay what they are
         self.lost = False  # one of those was given back, and reads as zero now
 
+    def close(self) -> None:
+        """Give the mapping back to the host."""
+        self.words.release()
+        self.bytes.release()
+        self.host.close()
+
     @property
     def frames_used(self) -> int:
         """Frames handed out now."""

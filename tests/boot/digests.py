@@ -1,6 +1,6 @@
 """Boots programs in several Worlds and prints, for each, the SHA-256 of the record's JSON.
 
-``python -m tests.boot.digests [--drop-to UID] [--default] PATH...`` prints a JSON object.  With ``--drop-to`` everything
+``python -m tests.boot.digests [--drop-to UID] [--default] PATH...`` prints JSON.  With ``--drop-to`` everything
 runs once as it is, so that all modules are loaded, and then once more as that user: that time counts.  With
 ``--default`` only the default World is taken.
 """

@@ -112,7 +112,6 @@ def test_accelerator_on_and_off(binary: Callable[[str], Path], paths: list[Path]
             "GOMAXPROCS": "9",
             "GOGC": "1",
             "GOTRACEBACK": "crash",
-            "HOME": "/nowhere",
             "USER": "x",
         },
         {"PYTHONOPTIMIZE": "2", "COLUMNS": "20", "NO_COLOR": "1"},

@@ -258,7 +258,7 @@ def test_a_process_of_its_own(environment: dict[str, str], first: bytes) -> None
         [sys.executable, "-c", START, "boot"],
         capture_output=True,
         cwd=ROOT,
-        env={"HOME": "/nonexistent", **environment},
+        env={"RT0_CACHE": "off", **environment},
         check=True,
     )
 
