@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test check golden docs fixtures reference bench history clean
+.PHONY: help boot test test-damage check golden docs fixtures reference bench history clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 boot: $(INSTALLED) ## boot the bundled hello to runtime.mstart and show what each function computed
 	@$(BIN)/rt0 boot
@@ -18,6 +18,9 @@ boot: $(INSTALLED) ## boot the bundled hello to runtime.mstart and show what eac
 test: $(INSTALLED) ## run the whole default test suite
 	@.ci/packages gdb strace qemu-x86_64 npm jq
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour)
+	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/boot/test_bad_input.py -k "single_bytes or every_cut"
 
 check: $(INSTALLED) ## lint, format, types, direction of imports
 	$(BIN)/ruff check .
