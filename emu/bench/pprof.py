@@ -133,7 +133,7 @@ class Profile:
             counted[index] += value
 
     def encode(self) -> bytes:
-        """The whole message, compressed; the same bytes each time."""
+        """The whole message, compressed; the same bytes each time, as far as the host compresses alike."""
         count = self.text("count")
         types = [block(1, number(1, self.text(name)) + number(2, count)) for name in SAMPLE_TYPES]
         samples = [block(2, packed(1, stack) + packed(2, values)) for stack, values in self._samples.items()]
