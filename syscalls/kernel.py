@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syscalls import abi, release, rlimits
@@ -28,7 +29,7 @@ from syscalls.space import AddressSpace
 from syscalls.table import ROWS
 from syscalls.tasks import Task
 from syscalls.time import Clock
-from syscalls.world import World
+from syscalls.world import File, World
 
 if TYPE_CHECKING:
     from syscalls.tree import Tree
@@ -97,6 +98,11 @@ class Kernel:
         """Let *responses* decide from now on what is answered in the calls' place."""
         self.responses = responses
         self._rules = responses.by_nr
+
+    def replace_files(self, files: tuple[File, ...]) -> None:
+        """Let *files* be those that the World wrote down, from now on; what is open stays as it is."""
+        self.world = replace(self.world, files=files)
+        self._tree = None
 
     def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
         """Perform system call *nr* for *task* and return its result, ``-errno`` on failure.

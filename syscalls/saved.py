@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.outcome import Outcome
 from syscalls.tasks import Task
@@ -33,7 +34,9 @@ class KernelState:
     entropy: int
     rule_counts: list[int]
     process: tuple[str, int, int, bool]  # cwd, umask, dumpable, thp_disabled
-    lengths: tuple[int, int, int]  # of the events, the unknown numbers, the output
+    events: tuple[SyscallEvent, ...]  # whole, not only how many: a state may be put back that another run led past
+    unknown: tuple[int, ...]
+    output: tuple[tuple[int, bytes], ...]
     exit: Outcome | None
 
 
@@ -51,7 +54,9 @@ def save(k: Kernel) -> KernelState:
         entropy=k.entropy.position,
         rule_counts=k.responses.counts(),
         process=(k.cwd, k.umask, k.dumpable, k.thp_disabled),
-        lengths=(len(k.events), len(k.unknown), len(k.output)),
+        events=tuple(k.events),
+        unknown=tuple(k.unknown),
+        output=tuple(k.output),
         exit=k.exit,
     )
 
@@ -70,6 +75,5 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.entropy.position = state.entropy
     k.responses.restore(state.rule_counts)
     k.cwd, k.umask, k.dumpable, k.thp_disabled = state.process
-    n_events, n_unknown, n_output = state.lengths
-    del k.events[n_events:], k.unknown[n_unknown:], k.output[n_output:]
+    k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit

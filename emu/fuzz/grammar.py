@@ -91,7 +91,6 @@ ROWS: tuple[Row, ...] = (
     Row("getrlimit", data=shapes.RLIMIT),
     Row("arch_prctl"),
     Row("readlinkat", ("EACCES", "ENOENT", "ENOMEM")),
-    Row("write", ("EAGAIN", "EINTR", "EIO", "EPIPE"), arguments=((2, *ANY_SIZE),)),
     # Files
     Row(file=THP, contents=shapes.HUGE_PAGE),
     Row(file="/proc/self/auxv", contents=shapes.AUXV),

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
+
+from emu.fuzz import models, unwind
 
 if TYPE_CHECKING:
     from emu.fuzz.target import Result
 
-# Kinds.  The first group is the record's outcome; "wrong-value" reached its end with a value that a model contradicts.
 OK, REFUSED = "ok", "throw"
 KINDS = (OK, REFUSED, "exit", "signal", "hang", "memory", "deadlock", "unsupported", "wrong-value", "defect")
+"""What a run can amount to: most as the record's outcome has it.
+
+``hang``, ``memory`` and ``deadlock`` are its limits, told apart; ``wrong-value`` reached its end with a value that a
+model contradicts; ``defect`` is a bug of ours.
+"""
+LIMITS = {"memory": "memory", "deadlock": "deadlock"}
 
 
 class Verdict(NamedTuple):
-    """What one run amounts to.  *kind* is one of :data:`KINDS`; a *defect* is ours."""
+    """What one run amounts to.  *kind* is one of :data:`KINDS`."""
 
     kind: str
     message: str
     function: str
-    stack: tuple[str, ...]  # functions, innermost first, down to the bootstrap's first
+    stack: tuple[str, ...]  # functions of the bootstrap, the innermost first
     tier: str
 
     @property
     def key(self) -> str:
-        """What makes two verdicts the same finding: kind, message without its numbers, function and stack."""
-        raise NotImplementedError
+        """What makes two verdicts the same finding: kind, message without its numbers, function and stack.
+
+        The message says nothing of where a limit was met.
+        """
+        message = re.sub(r"0x[0-9a-f]+|\d+|b'.*'", "N", self.message) if self.kind in ("throw", "wrong-value") else ""
+        return " | ".join((self.kind, message, self.function, " < ".join(self.stack)))
 
 
 def verdict(result: Result) -> Verdict:
     """Judge *result*."""
-    raise NotImplementedError
+    kind, message = str(result.outcome["kind"]), str(result.outcome["message"])
+    if result.defect:
+        return Verdict("defect", result.defect, str(result.outcome["function"]), (), result.tier)
+    if kind == "reached":
+        wrong = models.wrong_values(result)
+        if wrong:
+            return Verdict("wrong-value", wrong[0].message, wrong[0].function, (), result.tier)
+    if kind in ("reached", "slow"):
+        return Verdict(OK, message, "", (), result.tier)
+    if kind == "limit":
+        kind = LIMITS.get(str(result.outcome["at"]), "hang")
+    names = list(result.stack)
+    return Verdict(kind, message, unwind.culprit(names), unwind.bootstrap(names), result.tier)

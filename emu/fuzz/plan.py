@@ -128,8 +128,12 @@ class Plan:
                 found.setdefault(ROWS[answer.row].file, answer.payload)
         return found
 
-    def rules(self, before: Mapping[str, int]) -> list[tuple[int, Rule]]:
-        """The answers to calls as compiled rules, each with its call's number; *before* says how many were made."""
+    def rules(self, before: Mapping[str, int], made: Mapping[str, int] | None = None) -> list[tuple[int, Rule]]:
+        """The answers to calls as compiled rules, each with its call's number.
+
+        *before*: how many calls were made before the fuzzed stretch; *made*: before the rules begin to count.
+        """
+        made = before if made is None else made
         found = []
         for answer in self.answers:
             if answer.kind <= ARGUMENT:
@@ -138,7 +142,7 @@ class Plan:
                 when = When(first, None if answer.nth == EVERY else first)
                 errno, result, data, arguments = meaning(answer)
                 rule = Rule(when, None, NUMBERS[errno] if errno else 0, result, data, arguments)
-                rule.count = before.get(row.call, 0)
+                rule.count = made.get(row.call, 0)
                 found.append((row.nr, rule))
         return found
 

@@ -1,50 +1,334 @@
-"""The thing that is fuzzed: one program between two functions, run again and again from a snapshot."""
+"""The thing that is fuzzed: one program between two functions, run again and again from a snapshot.
+
+A run restores a snapshot, lets the plan's rules answer, and reads a few values directly from memory.  There is one
+before each call of the unchanged run: up to the first call that a plan answers nothing can differ, so that its run
+begins there (which is what skips the check of the module's tables, most of all instructions).  Where a run
+ends at the quick limit, it is run again with the World's own, unless the same place was seen to come to an end before:
+work that is only much (thousands of Ps) is told from work that never ends.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from emu.fuzz.plan import Plan
+from emu.boot.boot import MSTART, describe, entry_of, printed
+from emu.boot.reader import Missing, Reader
+from emu.fuzz import unwind
+from emu.fuzz.constants import Constants
+from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
+from emu.fuzz.mutation import sites
+from emu.fuzz.plan import ARGUMENT, CONTENTS, EVERY, SETTING, Plan
 from emu.image.image import Image
+from emu.machine import snapshot
+from emu.machine.machine import Machine
+from emu.machine.outcome import Outcome
+from syscalls import abi
 from syscalls.events import SyscallEvent
-from syscalls.world import World
+from syscalls.kernel import COMPILED
+from syscalls.world import Limits, Memory, World
 
-OSINIT, MSTART = "runtime.osinit", "runtime.mstart"
+OSINIT = "runtime.osinit"
+QUICK = 4_000_000  # instructions more than the unchanged run takes: some 20 ms
+FULL = 400_000_000  # instructions of a run that is looked at closely: some 2 s
+TRAPS = 20_000
+MEMORY = 256 << 20  # bytes that a guest may touch; the unchanged run touches some 6 MiB
+SLOW = "slow"
+"""An outcome that says nothing: of runs that were stopped at the quick limit where others were seen to come to an end,
+and of runs that are not of the tier."""
+CONFIRMATIONS = 3
+
+# What is read when a run has reached its end, by the name that a model knows; the first that the program has.
+VALUES = {
+    "ncpu": ("runtime.numCPUStartup", "runtime.ncpu"),
+    "physHugePageSize": ("runtime.physHugePageSize",),
+    "physPageSize": ("runtime.physPageSize",),
+    "gomaxprocs": ("runtime.gomaxprocs",),
+    "npidle": ("runtime.sched.npidle",),
+    "containermaxprocs": ("runtime.debug.containermaxprocs",),
+}
+LOOKED_AT = 4  # Ps from each end of allp
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run.  *outcome* is as in the record's; *coverage* has a byte for each block of code that was ever met in this process:
-    how often it ran, at most 255, by its number."""
+    """One run of *plan* in *world*.
+
+    *tier*: whether Linux may answer so; a plan that is legal as such may not be in a run (see :func:`is_fair`).
+    *outcome* is as in the record, but that its kind may be ``slow``.  *coverage* has a byte for each block of code that
+    was ever met by this target: how often it ran, at most 255, by its number.  *calls* are those of the fuzzed stretch,
+    *stack* the functions of a run that did not reach its end, the innermost first.  *defect*: an exception of ours.
+    """
 
     plan: Plan
     tier: str
+    world: World
+    release: tuple[int, int]
     outcome: dict[str, Any]
     values: dict[str, Any]
     coverage: bytes
     calls: tuple[SyscallEvent, ...]
     stack: tuple[str, ...]
     instructions: int
-    defect: str | None
+    defect: str = ""
+
+
+class Step(NamedTuple):
+    """A moment of the unchanged run, and how many calls of each name were made before it."""
+
+    moment: snapshot.Snapshot
+    made: Counter[str]
 
 
 class Target:
-    """A program ready to be run from *begin* to *until*, both functions of it, in *world* changed by plans."""
+    """A program ready to be run from *begin* to *until*, both functions of it, in *world* changed by plans.
+
+    *tier* is only remembered.  With *settings* plans may also change the rest of the World; such a run begins at the
+    entry point.  Raises UnknownFunction, and ValueError if *world* does not lead to *begin*.
+    """
 
     def __init__(
-        self, image: Image, world: World, begin: str = OSINIT, until: str = MSTART, tier: str = "contract"
+        self,
+        image: Image,
+        world: World,
+        begin: str = OSINIT,
+        until: str = MSTART,
+        tier: str = CONTRACT,
+        *,
+        settings: bool = False,
     ) -> None:
-        raise NotImplementedError
+        self.image, self.tier, self.begin, self.until, self.settings = image, tier, begin, until, settings
+        self._begin_at, self._stop_at = entry_of(image, begin), entry_of(image, until)
+        self.world = replace(world, limits=_at_most(world.limits), memory=_small(world.memory))
+        self._constants = Constants(image)
+        self._patience: Counter[tuple[str, ...]] = Counter()
+        self._hangs: Counter[tuple[str, ...]] = Counter()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.machine = Machine(self.image, self.world)
+        self._reader = Reader(self.machine, self.image)
+        self._places = {name: path for name, paths in VALUES.items() for path in paths[::-1] if self._reader.has(path)}
+        self._nothing = self.machine.counter.state()
+        outcome = self._stand()
+        if outcome.kind != "reached":
+            raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
+
+    def _stand_in(self, world: World) -> Outcome:
+        # Let the machine stand at *begin* in *world*; tells how it got there, or why not.
+        if world == self._stood_in:
+            return self._arrived
+        self.machine.begin_anew(world)
+        return self._stand()
+
+    def _stand(self) -> Outcome:
+        machine = self.machine
+        self._stood_in = world = machine.world
+        machine.before_call = None
+        self._arrived = machine.run(self._begin_at + machine.loaded.bias, self.begin)
+        self._own_rules, self._files = machine.kernel.responses, world.files
+        self._done = len(machine.kernel.events)
+        self._opened = paths_opened(machine.kernel.events)
+        self._steps = [Step(snapshot.take(machine), self._made())]
+        self._calls: dict[tuple[int, int], int] = {}  # where an answer can go (row, nth) -> which call of the stretch
+        limit = world.limits.instructions
+        self._quick = replace(world, limits=replace(world.limits, instructions=min(machine.total() + QUICK, limit)))
+        self._full = world
+        if self._arrived.kind == "reached" and world == self.world:
+            self._climb()
+        return self._arrived
 
     def run(self, plan: Plan) -> Result:
         """Run once; never raises for what the guest or the fake kernel does: an exception of ours is a defect."""
-        raise NotImplementedError
+        try:
+            return self._run(plan)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is what this is here to find
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            name = where.filename.replace("\\", "/").rpartition("/")[2]
+            defect = f"{type(error).__name__}: {error} ({name}, {where.name})"
+            calls = tuple(self.machine.kernel.events)
+            self._prepare()
+            outcome = {"kind": "defect", "message": defect, "function": where.name, "at": None, "exit_status": None}
+            return self._result(plan, outcome, calls=calls, defect=defect)
+
+    def _run(self, plan: Plan) -> Result:
+        world = self._settled(plan)
+        if not self.machine.takes(world):
+            return self._result(plan, {"kind": SLOW, "message": "the World does not fit into the machine"})
+        outcome = self._stand_in(world)
+        if outcome.kind == "reached":
+            plan = self._effective(plan)
+            outcome = self._go(plan, self._quick)
+            if outcome.kind == "limit" and outcome.at != "deadlock":
+                outcome = self._looked_at_closely(plan, outcome)
+        return self._judged(plan, outcome)
+
+    def _settled(self, plan: Plan) -> World:
+        # The World with the plan's settings, but none of its answers.
+        if not self.settings or not plan.from_entry:
+            return self.world
+        settings = Plan(tuple(answer for answer in plan.answers if answer.kind == SETTING))
+        return settings.to_world(self.world)
+
+    def _effective(self, plan: Plan) -> Plan:
+        # Without the files that were read before the stretch began, and without settings.
+        gone = [
+            answer
+            for answer in plan.answers
+            if answer.kind == SETTING or (answer.kind == CONTENTS and ROWS[answer.row].file in self._opened)
+        ]
+        return Plan(tuple(answer for answer in plan.answers if answer not in gone)) if gone else plan
+
+    def _made(self) -> Counter[str]:
+        return Counter(event.name for event in self.machine.kernel.events)
+
+    def _climb(self) -> None:
+        # Snapshots before all calls of the unchanged run, but for the first, which is as good as at *begin*.
+        machine = self.machine
+        machine.before_call = lambda _nr, _args: len(machine.kernel.events) > self._done
+        machine.world = self._quick
+        stop_at = self._stop_at + machine.loaded.bias
+        while (outcome := machine.run(stop_at, self.until)).kind == "reached" and outcome.at != self.until:
+            self._steps.append(Step(snapshot.take(machine), self._made()))
+        machine.before_call = None
+        calls = machine.kernel.events[self._done :]
+        for number in range(len(calls)):
+            for site in sites(calls[: number + 1]):
+                self._calls.setdefault(site, number)
+
+    def _step_for(self, plan: Plan) -> Step:
+        # The last one that comes before every call that *plan* answers.
+        first = len(self._steps) - 1
+        for answer in plan.answers:
+            nth = 1 if answer.nth == EVERY and answer.kind != CONTENTS else answer.nth
+            first = min(first, self._calls.get((answer.row, nth), first))
+        return self._steps[first]
+
+    def _go(self, plan: Plan, world: World) -> Outcome:
+        machine, kernel = self.machine, self.machine.kernel
+        kernel.answer_by(self._own_rules)
+        step = self._step_for(plan)
+        snapshot.restore(machine, step.moment)
+        files = plan.to_world(self._full).files if plan.files() else self._full.files
+        if files != self._files:
+            self._files = files
+            kernel.replace_files(files)
+        kernel.answer_by(self._own_rules.ahead(plan.rules(self._steps[0].made, step.made)))
+        machine.world = world
+        return machine.run(self._stop_at + machine.loaded.bias, self.until)
+
+    def _looked_at_closely(self, plan: Plan, outcome: Outcome) -> Outcome:
+        key = unwind.bootstrap(unwind.functions(self.machine, self.image))
+        if self._patience[key] >= CONFIRMATIONS:
+            return replace(outcome, kind=SLOW)
+        if self._hangs[key] >= CONFIRMATIONS:
+            return outcome
+        outcome = self._go(plan, self._full)
+        if outcome.kind != "limit":
+            self._patience[key] += 1
+        elif outcome.at != "memory":
+            self._hangs[key] += 1
+        return outcome
+
+    def _judged(self, plan: Plan, outcome: Outcome) -> Result:
+        machine = self.machine
+        described = describe(self.image, machine, outcome, printed(machine))
+        reached = outcome.kind == "reached" and outcome.at == self.until
+        return self._result(
+            plan,
+            described,
+            values=self._values() if reached else {},
+            calls=tuple(machine.kernel.events[self._done :]),
+            stack=() if reached else tuple(unwind.functions(machine, self.image)),
+        )
+
+    def _result(
+        self,
+        plan: Plan,
+        outcome: dict[str, Any],
+        *,
+        values: dict[str, Any] | None = None,
+        calls: tuple[SyscallEvent, ...] = (),
+        stack: tuple[str, ...] = (),
+        defect: str = "",
+    ) -> Result:
+        machine = self.machine
+        tier = plan.tier if is_fair(plan, calls) else HOSTILE
+        if self.tier == CONTRACT and tier != CONTRACT:
+            outcome = outcome | {"kind": SLOW if not defect else "defect"}
+        return Result(
+            plan=plan,
+            tier=tier,
+            world=self._full,
+            release=self.image.release,
+            outcome=outcome,
+            values=values or {},
+            coverage=machine.counter.executed(self._nothing),
+            calls=calls,
+            stack=stack,
+            instructions=machine.total(),
+            defect=defect,
+        )
+
+    def _values(self) -> dict[str, Any]:
+        values = {name: self._reader.value(path) for name, path in self._places.items()}
+        values["auxv"] = self.machine.kernel.program.auxv
+        try:
+            values["allp"] = processors(self._reader)
+        except Missing:
+            return values
+        return values
 
     def world_of(self, plan: Plan) -> World:
         """The World in which a cold boot does what :meth:`run` does for *plan*."""
-        raise NotImplementedError
+        world = self._settled(plan)
+        if not self.machine.takes(world) or self._stand_in(world).kind != "reached":
+            return world
+        return self._effective(plan).to_world(world, self.machine.kernel.events[: self._done])
 
     def hints(self) -> tuple[int, ...]:
         """Constants that the code which ran so far compares with: for ``mutate``."""
-        raise NotImplementedError
+        bias = self.machine.loaded.bias
+        return self._constants.of([(pc - bias, size) for pc, size in self.machine.counter.places()])
+
+
+def processors(reader: Reader) -> tuple[int, list[tuple[int, int, int]]]:
+    """How many Ps ``allp`` has, and (index, id, status) of the first and the last ones; raises Missing."""
+    start, length, _ = reader.slice("runtime.allp")
+    chosen = sorted({*range(min(length, LOOKED_AT)), *range(max(length - LOOKED_AT, 0), length)})
+    found = []
+    for index in chosen:
+        at = reader.word(start + 8 * index)
+        found.append((index, reader.field("runtime.p", at, "id"), reader.field("runtime.p", at, "status")))
+    return length, found
+
+
+def is_fair(plan: Plan, calls: Sequence[SyscallEvent]) -> bool:
+    """Say whether *calls* let a legal *plan* be legal: no mapping that must be where it is asked to be was moved."""
+    moved = any(answer.kind == ARGUMENT and ROWS[answer.row].call == "mmap" for answer in plan.answers)
+    return not moved or not any(
+        event.overridden and event.name == "mmap" and event.args[3] & abi.MAP_FIXED and event.result >= 0
+        for event in calls
+    )
+
+
+def paths_opened(events: Sequence[SyscallEvent]) -> frozenset[str]:
+    """The paths of the grammar's files that *events* opened, or tried to."""
+    opened = set()
+    for event in events:
+        index = COMPILED[event.nr].path_index if event.nr in COMPILED else -1
+        if index >= 0:
+            opened.add(event.detail.get(index, b"").decode("utf-8", "replace").replace("//", "/"))
+    return frozenset(opened)
+
+
+def _at_most(limits: Limits) -> Limits:
+    instructions = min(limits.instructions or FULL, FULL)
+    return replace(limits, instructions=instructions, traps=min(limits.traps or TRAPS, TRAPS))
+
+
+def _small(memory: Memory) -> Memory:
+    return replace(memory, limit=min(memory.limit, MEMORY))

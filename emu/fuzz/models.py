@@ -1,0 +1,233 @@
+"""What Go promises to compute at its start, as models in Python, and where a run's values are not that.
+
+Written from the documentation of package runtime (NumCPU, GOMAXPROCS) and the comments in os_linux.go, cgroup_linux.go
+and proc.go, not from their code: a model takes what the kernel answered in the run and says what that means.  Where the
+answers do not settle what is right (an error in between, contents that are not whole), a model says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from emu.fuzz.grammar import CGROUP_ROOT, ROWS, THP
+from emu.fuzz.plan import ARGUMENT, CONTENTS, meaning
+from syscalls.abi import AT_PAGESZ
+from syscalls.events import SyscallEvent
+from syscalls.kernel import COMPILED
+
+if TYPE_CHECKING:
+    from emu.fuzz.target import Result
+
+P_IDLE, P_RUNNING = 0, 1  # runtime/runtime2.go
+CONTAINERS_SINCE = (1, 25)  # GOMAXPROCS follows the control group's limit
+HUGE_PAGES_SINCE = (1, 13)
+MAX_DATA = 1 << 20  # bytes; a rule may claim any number
+CPU_MAX = re.compile(rb"(max|\d{1,18}) (\d{1,18})\n")
+
+
+class Wrong(NamedTuple):
+    """A value that is not what the model says; *function* should have computed it."""
+
+    function: str
+    message: str
+
+
+class Calls:
+    """The calls of a run, and what the guest was given by each."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+        self.events = result.calls
+        self._planned: dict[tuple[str, int], bytes] = {}
+
+    def named(self, *names: str) -> Iterator[tuple[int, SyscallEvent]]:
+        """(which of its name, from 1; event) of the calls of *names*."""
+        counts: dict[str, int] = {}
+        for event in self.events:
+            counts[event.name] = counts.get(event.name, 0) + 1
+            if event.name in names:
+                yield counts[event.name], event
+
+    def data(self, nth: int, event: SyscallEvent) -> bytes | None:
+        """All that the first output buffer of *event* was given; None if that is not known."""
+        if not 0 <= event.result <= MAX_DATA:
+            return None
+        index = COMPILED[event.nr].outputs[0][0]
+        shown = event.detail.get(index, b"")
+        if not event.overridden or event.result <= len(shown):
+            return shown if event.result <= len(shown) else None
+        for answer in self._result.plan.answers:
+            if answer.kind < ARGUMENT and ROWS[answer.row].call == event.name and answer.nth in (0, nth):
+                return (meaning(answer).data or b"").ljust(event.result, b"\0")
+        return None
+
+    def opened(self, event: SyscallEvent) -> str | None:
+        """The path that *event* opened, or tried to; None if it is another call."""
+        if event.name not in ("open", "openat"):
+            return None
+        path = event.detail.get(COMPILED[event.nr].path_index, b"")
+        return re.sub(r"/{2,}", "/", path.decode("utf-8", "surrogateescape"))
+
+    def reads_of(self, wanted: Callable[[str], bool]) -> list[tuple[int, SyscallEvent]] | None:
+        """The reads of the first file whose path is *wanted*; None if it was not opened."""
+        fd = None
+        found = []
+        counts: dict[str, int] = {}
+        for event in self.events:
+            counts[event.name] = counts.get(event.name, 0) + 1
+            path = self.opened(event)
+            if path is not None and fd is None and event.result >= 0 and not event.overridden and wanted(path):
+                fd = event.result
+            elif fd is not None and event.name in ("read", "pread64") and event.args[0] == fd:
+                found.append((counts[event.name], event))
+            elif fd is not None and event.name == "close" and event.args[0] == fd:
+                break
+        return None if fd is None else found
+
+    def contents(self, path: str) -> bytes | None:
+        """What the file at *path*, which the plan or the World wrote down, holds; None if neither did."""
+        for answer in self._result.plan.answers:
+            if answer.kind == CONTENTS and ROWS[answer.row].file == path:
+                return answer.payload
+        return next((file.content for file in self._result.world.files if file.path == path), None)
+
+
+def cpus(result: Result, calls: Calls) -> Iterator[Wrong]:
+    """runtime.NumCPU: the bits of the affinity mask; 1 if there is no mask, or none set."""
+    if "ncpu" not in result.values:
+        return
+    first = next(calls.named("sched_getaffinity"), None)
+    if first is None:
+        return
+    mask = calls.data(*first)
+    if mask is None and first[1].result >= 0:
+        return
+    expected = max(int.from_bytes(mask or b"", "little").bit_count(), 1)
+    if result.values["ncpu"] != expected:
+        function = "runtime.getCPUCount" if result.release >= CONTAINERS_SINCE else "runtime.getproccount"
+        yield Wrong(function, f"ncpu is {result.values['ncpu']}, and the mask has {expected}")
+
+
+def huge_page(result: Result, calls: Calls) -> Iterator[Wrong]:
+    """physHugePageSize: what hpage_pmd_size says, a power of two; 0 is always right: it is not known."""
+    got = result.values.get("physHugePageSize", 0)
+    if not got:
+        return
+    reads = calls.reads_of(lambda path: path == THP)
+    contents = calls.contents(THP)
+    if contents is None:
+        contents = result.world.thp.pmd_size or b""
+    if reads and reads[0][1].overridden and reads[0][1].args[2] and not _is_cut(result, reads[0][0]):
+        contents = calls.data(*reads[0]) or b""
+    found = re.fullmatch(rb"(\d{1,25})\n?", contents)
+    said = int(found[1]) if found else 0
+    expected = said if said.bit_count() == 1 else 0
+    if reads is None or got != expected:
+        yield Wrong("runtime.getHugePageSize", f"physHugePageSize is {got}, and the file says {contents[:40]!r}")
+
+
+def _is_cut(result: Result, nth: int) -> bool:
+    # Whether the nth read was performed, with another size.
+    for answer in result.plan.answers:
+        if answer.kind <= ARGUMENT and ROWS[answer.row].call == "read" and answer.nth in (0, nth):
+            return answer.kind == ARGUMENT
+    return False
+
+
+def page(result: Result, _: Calls) -> Iterator[Wrong]:
+    """physPageSize: the last AT_PAGESZ of the auxiliary vector."""
+    sizes = [value for tag, value in result.values.get("auxv", ()) if tag == AT_PAGESZ]
+    if sizes and result.values.get("physPageSize") not in (None, sizes[-1]):
+        yield Wrong("runtime.sysauxv", f"physPageSize is {result.values['physPageSize']}, and AT_PAGESZ {sizes[-1]}")
+
+
+def maxprocs(result: Result, calls: Calls) -> Iterator[Wrong]:
+    """GOMAXPROCS: the variable if it is a positive number, else the CPUs; from 1.25 no more than the group may use."""
+    got, ncpu = result.values.get("gomaxprocs"), result.values.get("ncpu")
+    if got is None or ncpu is None:
+        return
+    given = _positive(next((item[11:] for item in result.world.env if item.startswith("GOMAXPROCS=")), ""))
+    if given:
+        expected = given
+    elif result.release < CONTAINERS_SINCE or not result.values.get("containermaxprocs"):
+        expected = ncpu
+    else:
+        limit = group_limit(calls)
+        if limit is None:
+            return
+        expected = min(ncpu, limit)
+    if got != expected:
+        yield Wrong("runtime.schedinit", f"gomaxprocs is {got}, and should be {expected} of {ncpu} CPUs")
+
+
+def _positive(text: str) -> int:
+    # A positive decimal number of 32 bits, or 0.
+    found = re.fullmatch(r"\+?(\d{1,18})", text)
+    value = int(found[1]) if found and not text.startswith("+") else 0
+    return value if 0 < value < 1 << 31 else 0
+
+
+def group_limit(calls: Calls) -> int | None:
+    """CPUs that the group's files, as they were read, allow: at least 2; 1 << 31 for no limit; None: not settled."""
+    quota = _read_whole(calls, "/cpu.max")
+    if quota is not None:
+        found = CPU_MAX.fullmatch(quota)
+        return None if not found else _limit(found[1], int(found[2]))
+    quota, period = _read_whole(calls, "/cpu.cfs_quota_us"), _read_whole(calls, "/cpu.cfs_period_us")
+    if quota is None and period is None:
+        return None if _looked_for_group(calls) else 1 << 31
+    if quota is None or period is None or not re.fullmatch(rb"(-1|\d{1,18})\n", quota):
+        return None
+    if not re.fullmatch(rb"\d{1,18}\n", period):
+        return None
+    return _limit(b"max" if quota == b"-1\n" else quota.strip(), int(period))
+
+
+def _limit(quota: bytes, period: int) -> int | None:
+    if quota == b"max":
+        return 1 << 31
+    return max(math.ceil(int(quota) / period), 2) if period else None
+
+
+def _looked_for_group(calls: Calls) -> bool:
+    return any((calls.opened(event) or "").startswith(CGROUP_ROOT) for event in calls.events)
+
+
+def _read_whole(calls: Calls, name: str) -> bytes | None:
+    # What the first file of that name gave in one read that left room for more; None if it did not.
+    reads = calls.reads_of(lambda path: path.endswith(name))
+    if not reads:
+        return None
+    nth, event = reads[0]
+    data = calls.data(nth, event)
+    if data is None or len(data) >= event.args[2] or (event.overridden and not data.endswith(b"\n")):
+        return None
+    return data
+
+
+def processors(result: Result, _: Calls) -> Iterator[Wrong]:
+    """procresize: as many Ps as GOMAXPROCS, numbered from 0; the first one runs, the others are idle."""
+    got = result.values.get("gomaxprocs")
+    if got is None or "allp" not in result.values:
+        return
+    length, some = result.values["allp"]
+    wrong = [f"allp has {length}"] if length != got else []
+    for index, number, status in some:
+        if number != index or status != (P_IDLE if index else P_RUNNING):
+            wrong.append(f"P {index} has id {number} and status {status}")
+    if result.values.get("npidle", got - 1) != got - 1:
+        wrong.append(f"npidle is {result.values['npidle']}")
+    if wrong:
+        yield Wrong("runtime.procresize", f"gomaxprocs is {got}, and {', '.join(wrong)}")
+
+
+MODELS = (cpus, huge_page, page, maxprocs, processors)
+
+
+def wrong_values(result: Result) -> list[Wrong]:
+    """Every value of *result*, which reached its end, that a model contradicts."""
+    calls = Calls(result)
+    return [wrong for model in MODELS for wrong in model(result, calls)]
