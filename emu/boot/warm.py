@@ -35,6 +35,7 @@ class Warm:
         self.image, self.until = image, until
         self._stop_at = entry_of(image, until)
         self._machine: Machine | None = None
+        self._held: Machine | None = None  # the same, but also while it is not fit for another boot
         self._reader: Reader | None = None
         self._watch: Capture | None = None
 
@@ -62,13 +63,19 @@ class Warm:
         self._machine = machine
         return Bare(describe(self.image, machine, outcome, printed(machine)), totals(machine), reader)
 
+    def close(self) -> None:
+        """Give the machine's memory back; another boot would make a new one."""
+        if self._held is not None:
+            self._held.close()
+        self._machine = self._watch = self._held = None
+
     def _ready(self, world: World) -> tuple[Machine, Reader]:
         # A machine that stands before the program's first instruction.
         machine, reader = self._machine, self._reader
         if machine is not None and reader is not None and machine.takes(world):
             machine.begin_anew(world)
             return machine, reader
-        self._watch = None
-        self._machine = machine = Machine(self.image, world)
+        self.close()
+        self._machine = self._held = machine = Machine(self.image, world)
         self._reader = reader = Reader(machine, self.image)
         return machine, reader

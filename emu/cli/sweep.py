@@ -47,6 +47,9 @@ def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
     chosen = _parser().parse(argv)
     output.check_target(chosen.json)
+    for option, path in (("--csv", chosen.csv), ("--parquet", chosen.parquet)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise UsageError(f"{option}: {path}: {'is a directory' if path.is_dir() else 'no such directory'}")
 
     from emu.boot.boot import UnknownFunction
     from emu.image.errors import ImageError

@@ -37,7 +37,7 @@ def columns(rows: Iterable[dict[str, Any]], knobs: Sequence[str], names: Sequenc
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if set(value) == {"len", "text"}:
+    if isinstance(value, dict) and set(value) == {"len", "text"}:
         return value["text"]
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 

@@ -1,7 +1,8 @@
 """The values of a row: which names there are, and how each is read off a stopped machine.
 
-A name is that of a declared value (``ncpu``: the same in every release, whatever the variable is called), of a view
-(``runtime.allp``), or of a variable or a field (``runtime.sched.maxmcount``), looked for in this order.
+A name is that of a view (``runtime.allp``), of a declared value (``ncpu``: the same in every release, whatever the
+variable is called; one that has a view is shown by that), or of a variable or a field (``runtime.sched.maxmcount``),
+looked for in this order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from emu.boot.reader import Missing, Reader, locate
-from emu.boot.values import BY_NAME, VALUES
+from emu.boot.values import BY_NAME, VALUES, Value
 from emu.boot.views import VIEWS
 from emu.image.image import Image
 from emu.sweep.plan import PlanError
@@ -21,15 +22,20 @@ _VIEWS = dict(VIEWS)
 
 
 def declared() -> tuple[str, ...]:
-    """The declared values that are variables; those behind pointers only views show."""
-    return tuple(value.name for value in VALUES if any(not source.endswith("*") for source in value.sources))
+    """The declared values that are variables; those that have a view are larger and shown when asked for."""
+    return tuple(value.name for value in VALUES if not value.view and _variables(value))
+
+
+def _variables(value: Value) -> list[str]:
+    return [source for source in value.sources if not source.endswith("*")]
 
 
 def check(names: Iterable[str], images: Iterable[Image]) -> None:
     """Raise PlanError for a name that means nothing in any of *images*."""
     images = list(images)
     for name in names:
-        if name in BY_NAME or name in _VIEWS:
+        value = BY_NAME.get(name)
+        if name in _VIEWS or (value is not None and (value.view or _variables(value))):
             continue
         reasons = []
         for image in images:
@@ -45,15 +51,13 @@ def check(names: Iterable[str], images: Iterable[Image]) -> None:
 def getter(name: str) -> Callable[[Reader], Any]:
     """What reads the value *name*; it raises Missing."""
     value = BY_NAME.get(name)
-    sources = [source for source in value.sources if not source.endswith("*")] if value else []
-    if sources:
-        return lambda reader: _first(reader, sources)
-    if value is not None and value.view:
-        name = value.view
-    view = _VIEWS.get(name)
+    view = _VIEWS.get(value.view if value is not None and name not in _VIEWS else name)
     if view is not None:
         return view
-    return lambda reader: reader.value(name)
+    if value is None:
+        return lambda reader: reader.value(name)
+    sources = _variables(value)
+    return lambda reader: _first(reader, sources)
 
 
 def _first(reader: Reader, sources: list[str]) -> Any:

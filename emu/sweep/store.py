@@ -165,7 +165,8 @@ class Store:
         outcome = json.loads(row.outcome)
         plain = {
             "image": program.image, "world": row.digest, "shown": self._names, "until": self._until,
-            "version": version(), "binary": program.name, "go": program.go, "vary": vary, "settings": row.world,
+            "version": version(), "binary": _text(program.name), "go": program.go,
+            "vary": {_text(knob): _text(text) for knob, text in vary.items()}, "settings": row.world,
             "outcome": outcome["kind"], "message": outcome["message"], "detail": outcome,
             **dict(zip(("instructions", "syscalls", "tasks"), row.totals, strict=True)),
         }  # fmt: skip
@@ -187,6 +188,11 @@ class Store:
             texts = tuple(json.dumps(values[name], separators=(",", ":"), sort_keys=True) for name in names)
             for index in wanted.get((numbers.get(image, -1), digest), ()):
                 yield Row(index, digest, settings, detail, (instructions, syscalls, tasks), texts)
+
+
+def _text(text: str) -> str:
+    # Bytes of the command line that are no UTF-8 are lone surrogates here, which no database takes.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def ask(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -6,8 +6,9 @@ of its process, and that is the other side's to see.
 
 from __future__ import annotations
 
-import ctypes
 import json
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -19,8 +20,6 @@ from emu.sweep import shown
 from emu.sweep.plan import Plan
 from syscalls.world import World, WorldError
 from syscalls.worldfile import digest, to_toml
-
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Row(NamedTuple):
@@ -63,13 +62,18 @@ class Bench:
         except WorldError as error:
             return failed(index, str(error), *written)
         except Exception as error:  # noqa: BLE001  a bug of ours must not take the other rows along; this one tells
-            self._warm = None
+            self._let_go()
             return failed(index, f"bug: {type(error).__name__}: {error}", *written)
+
+    def _let_go(self) -> None:
+        if self._warm is not None:
+            self._warm.close()
+        self._warm = None
 
     def _booted(self, index: int, world: World, name: str, text: str) -> Row:
         number = self.plan.binary(index)
         if self._warm is None or self._number != number:
-            self._warm = None  # its memory goes before the next one's comes
+            self._let_go()  # its memory goes before the next one's comes
             self._warm, self._number = Warm(self.images[number], self.plan.until), number
         outcome, totals, reader = self._warm.bare(world)
         counts = totals["instructions"], totals["syscalls"], totals["tasks"]
@@ -95,8 +99,16 @@ class _State:
 def prepare(shipment: Shipment) -> None:
     """Make a process of a local pool ready: it leaves Ctrl-C to its parent, and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
     _State.bench = Bench(shipment)
+
+
+def _outlive_nobody() -> None:
+    # Wait for the parent's end.  A killed one cannot tell; its pipes stay open, because each worker holds both ends.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def compute(indices: Sequence[int]) -> list[Row]:
