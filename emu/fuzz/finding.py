@@ -206,6 +206,9 @@ def _answered(response: Response) -> str:
         shown.append(f"returns {response.result:#x}" if wide else f"returns {response.result}")
     if response.data is not None:
         shown.append(_bytes(response.data))
+    if response.arguments:
+        given = ", ".join(f"argument {index} as {value:#x}" for index, value in response.arguments)
+        shown.append(f"is performed with {given}")
     return ", ".join(shown)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from emu.fuzz.plan import Answer, Plan
+from emu.fuzz.plan import ARGUMENT, ERRNO, RESULT, Answer, Plan, signed
 
 Same = Callable[[Plan], bool]
-MAX_RUNS = 1500
-"""Runs that one finding may cost: about a second."""
+MAX_RUNS = 200
+"""Runs that one finding may cost: a second at worst."""
+FEW = 24  # bytes of which each is looked at
 
 
 class _Spent(Exception):
@@ -22,12 +23,16 @@ def minimise(plan: Plan, same: Same, max_runs: int = MAX_RUNS) -> Plan:
     """Return the smallest plan found for which *same* holds, as it does for *plan*; after at most *max_runs* runs."""
     best = plan
     left = max_runs
+    tried: set[Plan] = set()
 
     def still(candidate: Plan) -> bool:
         nonlocal best, left
+        if candidate in tried:  # and it was no good, or it is the best
+            return False
         if left == 0:
             raise _Spent
         left -= 1
+        tried.add(candidate)
         if not same(candidate):
             return False
         best = candidate
@@ -66,18 +71,40 @@ def _simplify(plan: Plan, index: int, still: Same) -> bool:
 
 
 def simpler_answers(answer: Answer) -> Iterator[Answer]:
-    """Yield answers that are simpler than *answer*: an earlier call, a lower kind, fewer and plainer bytes."""
+    """Yield answers that are simpler than *answer*, of the same kind: an earlier call, a plainer value, fewer bytes."""
     if answer.nth > 1:
         yield answer._replace(nth=1)
-        yield answer._replace(nth=answer.nth - 1)
+        yield answer._replace(nth=answer.nth // 2)
     payload = answer.payload
+    if answer.kind == ERRNO:
+        return  # one errno is as simple as another
+    if answer.kind == ARGUMENT:
+        index, payload = payload[:1], payload[1:]
+        yield from (answer._replace(payload=index + value) for value in _simpler_numbers(payload))
+    elif answer.kind == RESULT:
+        yield from (answer._replace(payload=value) for value in _simpler_numbers(payload))
+    else:
+        yield from (answer._replace(payload=value) for value in simpler_bytes(payload))
+
+
+def _simpler_numbers(payload: bytes) -> Iterator[bytes]:
+    value = int.from_bytes(payload[:8], "little")
+    for plain in (0, 1, value // 2, value & value - 1):
+        if plain < value:
+            yield signed(plain)
+
+
+def simpler_bytes(payload: bytes) -> Iterator[bytes]:
+    """Yield what is shorter than *payload*, then what is as long and plainer."""
     size = len(payload)
-    while size:
-        size //= 2
-        yield answer._replace(payload=payload[:size])
-    for at in range(len(payload)):
-        yield answer._replace(payload=payload[:at] + payload[at + 1 :])
-    for at, byte in enumerate(payload):
-        for plain in (0, 0x30, byte >> 1):
-            if plain < byte:
-                yield answer._replace(payload=payload[:at] + bytes((plain,)) + payload[at + 1 :])
+    for cut in sorted({size - size // 2, size // 4, 8, 1} & set(range(1, size + 1)), reverse=True):
+        yield payload[: size - cut]
+        yield payload[cut:]
+    for plain in (b"\0", b"0"):
+        if payload.strip(plain):
+            yield plain * size
+    if size <= FEW:
+        for at, byte in enumerate(payload):
+            for value in (0, ord("0")):
+                if value < byte and byte not in b"0":
+                    yield payload[:at] + bytes((value,)) + payload[at + 1 :]

@@ -21,6 +21,9 @@ from emu.fuzz.target import Result
 from syscalls.events import SyscallEvent
 
 CANDIDATES = 3  # of the corpus, of which the least tried is taken
+FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
+PATIENCE = 4  # rounds in which entries are looked for that ended well
+ARRIVED = (OK, "wrong-value")
 JOINED = 0.2  # how often two plans are put together
 MAX_CHANGES = 4
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
@@ -40,10 +43,11 @@ class Runner(Protocol):
 
 @dataclass(slots=True)
 class Entry:
-    """A plan worth changing, the calls that its run made, and how often it was chosen."""
+    """A plan worth changing, the calls that its run made, whether it ended badly, and how often it was chosen."""
 
     plan: Plan
     calls: Sequence[SyscallEvent]
+    failed: bool
     chosen: int = 0
 
 
@@ -104,11 +108,11 @@ class Search:
         """Run *plan*; keep it if it shows anything new, and hand on what is wrong.  *stored*: the corpus has it."""
         self.executions += 1
         result = self.target.run(plan)
+        judged = verdict(result)
         if self.seen.learn(result.coverage):
-            self.entries.append(Entry(plan, result.calls))
+            self.entries.append(Entry(plan, result.calls, judged.kind not in ARRIVED))
             if not stored and plan.answers:
                 self.corpus.add(plan.encode())
-        judged = verdict(result)
         if judged.kind != OK:
             self._found(plan, judged)
         return result
@@ -126,7 +130,12 @@ class Search:
         return Plan(plan.answers[:MAX_ANSWERS])
 
     def _choose(self) -> Entry:
-        entry = min((self._rng.choice(self.entries) for _ in range(CANDIDATES)), key=lambda one: one.chosen)
+        rng = self._rng
+        # What a run that ended badly is extended by seldom gets its turn: most of its children end in the same place.
+        tries = 1 if rng.random() < FAILED_SHARE else PATIENCE
+        candidates = [rng.choice(self.entries) for _ in range(CANDIDATES * tries)]
+        arrived = [one for one in candidates if not one.failed]
+        entry = min((arrived if tries > 1 and arrived else candidates)[:CANDIDATES], key=lambda one: one.chosen)
         entry.chosen += 1
         return entry
 

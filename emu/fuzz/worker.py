@@ -24,7 +24,7 @@ from emu.image.image import Image, load
 
 TICK_SECONDS = 0.5  # between two writes of the state, and two looks at what the other processes found
 SLOW_KINDS = ("hang", "memory")  # each run of these is as long as its limit
-SLOW_RUNS = 200
+SLOW_RUNS = 60
 
 Progress = Callable[[Summary], None]
 
@@ -157,10 +157,17 @@ class Worker:
         legal = plan.tier == CONTRACT  # and it stays so: what is simpler is not always what a kernel may answer
 
         def same(one: Plan) -> bool:
-            return (not legal or one.tier == CONTRACT) and verdict(target.run(one)).key == judged.key
+            # The last verdict is kept: a run that is only long may later be called slow, without a closer look.
+            nonlocal judged
+            if legal and one.tier != CONTRACT:
+                return False
+            seen = verdict(target.run(one))
+            if seen.key == judged.key:
+                judged = seen
+                return True
+            return False
 
         plan = minimise(plan, same, limit)
-        judged = verdict(target.run(plan))
         image, world = self._image, target.world_of(plan)
         about = About(
             image.name, image.sha256, image.go, str(settings.binary.resolve()), settings.begin, settings.until,

@@ -88,6 +88,7 @@ def test_names_depend_on_the_key_alone() -> None:
         (WORLD.responses[0], f"`openat` of `{PMD_SIZE}`, call 1: fails with EINTR"),
         (WORLD.responses[1], f"`read` of `{PMD_SIZE}`, every call: stores 7 bytes: `68 75 67 65 00 ff 0a`"),
         (WORLD.responses[2], "`mmap`, calls 2..3: returns 0x7f0000000000"),
+        (Response("mmap", "7", arguments=((0, 0),)), "`mmap`, call 7: is performed with argument 0 as 0x0"),
         (Response("read", "1", result=3, data=b"12\n"), "`read`, call 1: returns 3, stores 3 bytes: `'12\\n'`"),
     ],
 )
