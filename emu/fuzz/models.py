@@ -179,11 +179,13 @@ def group_limit(calls: Calls) -> int | None:
     quota, period = _read_whole(calls, "/cpu.cfs_quota_us"), _read_whole(calls, "/cpu.cfs_period_us")
     if quota is None and period is None:
         return None if _looked_for_group(calls) else 1 << 31
-    if quota is None or period is None or not re.fullmatch(rb"(-1|\d{1,18})\n", quota):
+    if quota == b"-1\n":
+        return 1 << 31
+    if any(text is None or not re.fullmatch(rb"\d{1,18}\n", text) for text in (quota, period)):
         return None
-    if not re.fullmatch(rb"\d{1,18}\n", period):
-        return None
-    return _limit(b"max" if quota == b"-1\n" else quota.strip(), int(period))
+    assert quota is not None
+    assert period is not None
+    return _limit(quota.strip(), int(period))
 
 
 def _limit(quota: bytes, period: int) -> int | None:
