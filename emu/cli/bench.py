@@ -34,7 +34,7 @@ examples:
   rt0 bench compare old.json new.json            what moved, by function, and why
   rt0 bench record ./server --pprof boot.pb.gz   for go tool pprof
 
-exit status: 0 recorded, or no regression; 1 a regression; 2 bad usage or bad input"""
+exit status: 0 recorded, or no regression; 1 a regression; 2 bad usage or bad input; 130 interrupted"""
 
 RECORD = """\
 Boot programs in the World, and write down what start-up costs: in all, by bootstrap function (with what it calls, and

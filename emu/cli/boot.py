@@ -40,8 +40,7 @@ def run(argv: Sequence[str]) -> int:
         return _print_schema()
     output.check_target(chosen.json)
     options.until(chosen.until)
-    if chosen.rest and chosen.binary is None:
-        raise UsageError("boot: -- begins a program's arguments, and no BINARY stands before it")
+    options.program_before_dashes(chosen)
     arguments = [*chosen.arguments, *chosen.rest]
     path = Path(chosen.binary) if chosen.binary else BUNDLED
     made = options.world(chosen)
@@ -53,6 +52,9 @@ def run(argv: Sequence[str]) -> int:
 
     try:
         image = load(path)
+    except ImageError as error:
+        raise UsageError(str(error)) from error
+    try:
         made = options.with_arguments(made, image.name, arguments)
         record = boot(image, made, chosen.until or MSTART)
     except (ImageError, WorldError) as error:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from emu.cli import options, output
+from emu.cli.boot import BUNDLED
 from emu.cli.errors import OK, UsageError
 
 DESCRIPTION = """\
@@ -14,6 +15,7 @@ where, what a boot can show of it and why not the rest, and which engine would r
 
 EPILOG = """\
 examples:
+  rt0 info                                  the bundled hello
   rt0 info ./server
   rt0 info ./server --json | jq '.functions[].name'
 
@@ -23,7 +25,7 @@ exit status: 0; 2 for bad usage or a file that cannot be booted, with one line o
 def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
     parser = options.Parser("info", DESCRIPTION, EPILOG)
-    parser.add_argument("binary", metavar="BINARY", help="the program")
+    parser.add_argument("binary", nargs="?", metavar="BINARY", help="the program; without one, the bundled hello")
     options.add_output(parser)
     chosen = parser.parse(argv)
     if chosen.rest:
@@ -35,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     from emu.report import info
 
     try:
-        found = info.gather(load(chosen.binary))
+        found = info.gather(load(chosen.binary or BUNDLED))
     except ImageError as error:
         raise UsageError(str(error)) from error
     if chosen.json is not None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from emu.cli import output
 from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
 
 COMMANDS = {
@@ -52,19 +53,14 @@ environment:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``rt0`` with *argv* (without the program's name; None: sys.argv) and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    output.have_streams()
     try:
-        status = _dispatch(arguments)
-        sys.stdout.flush()
+        status = _run(arguments)
+        output.flush()
     except UsageError as error:
         return _fail(str(error), USAGE)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.  The interpreter must not try to write the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except SystemExit as leaving:  # argparse after --help
-        return int(leaving.code or 0)
     except Exception as error:  # the last line of defence: a bug of ours ends with a line, too
         if os.environ.get("RT0_DEBUG") == "1":
             raise
@@ -84,6 +80,13 @@ def entry() -> NoReturn:
     os._exit(status)
 
 
+def _run(arguments: list[str]) -> int:
+    try:
+        return _dispatch(arguments)
+    except SystemExit as leaving:  # argparse after --help
+        return int(leaving.code or 0)
+
+
 def _fail(message: str, status: int) -> int:
     print("rt0:", " ".join(message.split()), file=sys.stderr)
     return status
@@ -93,14 +96,16 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         raise UsageError(f"a command is missing; there are {', '.join(COMMANDS)} (rt0 --help)")
     if arguments[0] in ("-h", "--help", "help"):
+        from emu.cli import options
+
         commands = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
-        print(HELP.format(commands=commands))
+        output.write_text(options.fitted(HELP.format(commands=commands)) + "\n")
         return OK
     command, rest = arguments[0], arguments[1:]
     if command == "--version":
         from emu import __version__
 
-        print(f"rt0 {__version__}")
+        output.write_text(f"rt0 {__version__}\n")
         return OK
     if command not in COMMANDS:
         raise UsageError(f"no command {command!r}; there are {', '.join(COMMANDS)} (rt0 --help)")

@@ -6,17 +6,23 @@ They are applied in the order in which they are given, on top of the World's fil
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from emu.cli.errors import UsageError
-from emu.cli.output import columns
+from emu.cli.output import columns, write_text
 from syscalls.world import World, WorldError
 from syscalls.worldfile import apply, check, load
+from syscalls.worldfile.kinds import nearest
+
+if TYPE_CHECKING:
+    from emu.image.image import Image
 
 MAX_HELP = 120  # columns of help; longer lines are hard to read
+ANY_STATUS = 'of any command: 1 a bug of rt0, with a line that begins "rt0: bug:"; 130 interrupted'
 SHORT_FORMS = {
     "--cpus": ("cpus", "CPUS", "CPUs of the affinity mask: a count, a list such as 0,2-3,64, or a mask such as 0x5"),
     "--thp": ("thp", "SIZE", "content of hpage_pmd_size: a number, any text, or absent"),
@@ -30,7 +36,38 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the screen.  argparse makes one for each argument that is added, and would load shutil for it."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=min(columns(sys.stdout, sys.stdout.isatty()), MAX_HELP) - 2)
+        super().__init__(prog, width=_width() - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse calls it so
+        return fitted(text, width)
+
+
+def _width() -> int:
+    return min(columns(sys.stdout, sys.stdout.isatty()), MAX_HELP)
+
+
+def fitted(text: str, width: int | None = None) -> str:
+    """Help as the screen's *width* (or that of the screen) has it: prose filled anew, lines of a list kept apart.
+
+    A paragraph is prose if none of its lines is moved in.
+    """
+    import textwrap
+
+    width = width or _width()
+    filled = []
+    for paragraph in re.split(r"\n\n|\n(?=exit status)", text):
+        lines = paragraph.split("\n")
+        if not any(line.startswith(" ") for line in lines):
+            lines = [" ".join(lines)]
+        for line in lines:
+            start = len(line) - len(line.lstrip())
+            if len(line) <= width:
+                filled.append(line)
+                continue
+            below = " " * (start + 4 if start else 0)
+            filled += textwrap.wrap(line, width, subsequent_indent=below, break_on_hyphens=False)
+        filled.append("")
+    return "\n".join(filled[:-1])
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"rt0 {command}",
             description=description,
-            epilog=epilog,
+            epilog=f"{epilog}\n\n{ANY_STATUS}",
             allow_abbrev=False,
             formatter_class=Formatter,
         )
@@ -48,7 +85,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing two lines and leaving."""
+        unknown = next((word for word in message.split()[2:] if word.startswith("--")), "")
+        if message.startswith("unrecognized arguments") and unknown:
+            message += nearest(unknown.partition("=")[0], self._option_string_actions)
         raise UsageError(f"{self.command}: {' '.join(message.split())} (rt0 {self.command} --help lists what there is)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ARG002 - as above
+        # argparse would swallow errors of writing.
+        if message:
+            write_text(message)
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse *argv*; what follows ``--`` is left in ``rest``, untouched."""
@@ -90,9 +135,34 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is printed, and where."""
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write JSON to FILE, or to standard output (- or nothing)"
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write JSON to FILE, and show the rest as ever; or to standard output instead of the rest (- or nothing)",
     )
-    group.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    group.add_argument("--quiet", action="store_true", help="print nothing but errors, and JSON where it was asked for")
+
+
+def program_before_dashes(chosen: argparse.Namespace) -> None:
+    """Raise UsageError where the bundled program would get what may be meant for the program: `-- hello`."""
+    if chosen.binary is None and chosen.rest and not chosen.rest[0].startswith("-"):
+        raise UsageError(
+            f"{chosen.rest[0]!r} after -- would be an argument of the bundled hello; a program goes before --"
+        )
+
+
+def until(name: str | None) -> None:
+    """Raise UsageError for a --until that names nothing."""
+    if name is not None and not name.strip():
+        raise UsageError("--until: an empty name; a function is named as its package names it, such as runtime.osinit")
+
+
+def no_such_function(name: str, image: Image) -> str:
+    """That *image* has no function *name*, and which one may be meant."""
+    known = [line.partition("\t")[0] for line in image.entries.splitlines()]
+    meant = next((f' (did you mean "{full}"?)' for full in known if full and full.endswith(f".{name}")), "")
+    return f"{image.name} has no function {name}{meant or nearest(name, known)}"
 
 
 def world(options: argparse.Namespace) -> World:
@@ -105,6 +175,8 @@ def world(options: argparse.Namespace) -> World:
         try:
             made = _applied(made, option, text)
         except WorldError as error:
+            if option in SHORT_FORMS and error.key == SHORT_FORMS[option][0]:
+                error = WorldError("", error.problem, error.allowed)  # the option says which key it is
             raise UsageError(f"{option}: {error}") from error
     return made
 
@@ -116,10 +188,10 @@ def _applied(made: World, option: str, text: str) -> World:
         name, equals, value = text.partition("=")
         if not equals:
             raise WorldError("env", f"{text!r} has no =", "NAME=VALUE")
-        return apply(made, f"env.{_key(name)}={value}")
+        return apply(made, f"env.{_key(name)}={value}", literal=True)
     if option == "--bind":
         return bound(made, text)
-    return apply(made, f"{SHORT_FORMS[option][0]}={text}")
+    return apply(made, f"{SHORT_FORMS[option][0]}={text}", literal=True)
 
 
 def _key(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from emu.cli.errors import UsageError
@@ -52,11 +52,71 @@ def _can_show(stream: TextIO, text: str) -> bool:
 
 
 def write_lines(lines: Iterable[str], stream: TextIO) -> None:
-    """Write *lines*; what the stream's encoding cannot show is escaped, control characters are made visible."""
+    """Write *lines*; what the stream's encoding cannot show is escaped, control characters are made visible.
+
+    Ends early where nobody reads any more; raises UsageError where writing fails.
+    """
     encoding = stream.encoding or "utf-8"
     for line in lines:
         shown = "".join(c if c.isprintable() or c == "\x1b" else c.encode("unicode_escape").decode() for c in line)
-        stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        text = shown.encode(encoding, "backslashreplace").decode(encoding) + "\n"
+        if not _done(lambda text=text: stream.write(text)):  # type: ignore[misc] # mypy cannot infer such a default
+            return
+
+
+def write_text(text: str) -> None:
+    """Write *text* to standard output as it is; as :func:`write_lines` in all else."""
+    _done(lambda: sys.stdout.write(text))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write *data* to standard output; as :func:`write_lines` in all else."""
+    _done(lambda: sys.stdout.buffer.write(data))
+
+
+def flush() -> None:
+    """Let standard output out; as :func:`write_lines` where that cannot be."""
+    _done(sys.stdout.flush)
+
+
+def _done(write: Callable[[], object]) -> bool:
+    # Whether `write`, which writes to standard output, could; what cannot be written is thrown away, then and later.
+    try:
+        write()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _discard()
+        return False
+    except OSError as error:
+        _discard()
+        raise UsageError(f"standard output: {error.strerror or error}") from error
+    return True
+
+
+def _discard() -> None:
+    # Buffers are flushed once more when the interpreter ends.
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)
+
+
+def have_streams() -> None:
+    """Open what stands for standard output and error where the caller has closed them.
+
+    Writing to a closed standard output fails, as it does for any program; a closed standard error swallows all.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(_placed(os.O_RDONLY, 1), "w", closefd=False)  # noqa: SIM115 - open until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(_placed(os.O_WRONLY, 2), "w", closefd=False)  # noqa: SIM115 - as above
+
+
+def _placed(flags: int, fd: int) -> int:
+    # /dev/null as descriptor `fd`.
+    opened = os.open(os.devnull, flags)
+    if opened != fd:
+        os.dup2(opened, fd)
+        os.close(opened)
+    return fd
 
 
 def check_target(target: str | None, option: str = "--json") -> None:
@@ -86,7 +146,7 @@ def write_json(text: str, target: str, option: str = "--json") -> None:
     """
     data = (text + "\n").encode("utf-8", "backslashreplace")
     if target == STDOUT:
-        sys.stdout.write(data.decode("utf-8"))
+        write_text(data.decode("utf-8"))
     else:
         write_file(data, target, option)
 

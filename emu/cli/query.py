@@ -64,7 +64,7 @@ def _write(target: str | None, sheet: Path | None, titles: list[str], rows: list
     writer.writerow(titles)
     writer.writerows(rows)
     if str(sheet) == output.STDOUT:
-        sys.stdout.write(text.getvalue())
+        output.write_text(text.getvalue())
         return
     try:
         sheet.write_text(text.getvalue(), encoding="utf-8")

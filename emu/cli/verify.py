@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from emu.cli import options, output
+from emu.cli.boot import BUNDLED
 from emu.cli.errors import DIFFERS, OK, UsageError
-from syscalls.cpuset import ALLOWED, CpuSet
+from syscalls.cpuset import ALLOWED, MAX_CPUS, CpuSet
 from syscalls.world import World
 
 DESCRIPTION = """\
@@ -17,6 +19,7 @@ function, every system call, and every leaf of every global. Needs Linux on x86-
 
 EPILOG = """\
 examples:
+  rt0 verify                                the bundled hello
   rt0 verify ./server
   rt0 verify --cpus 1-1 --env GOMAXPROCS=3 ./server -- --port 80
   rt0 verify ./server --json | jq .differences
@@ -28,6 +31,8 @@ def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
     chosen = _parser().parse(argv)
     output.check_target(chosen.json)
+    options.program_before_dashes(chosen)
+    path = chosen.binary or str(BUNDLED)
     cpus = _cpus(chosen.cpus)
     env = _environment(chosen.env)
 
@@ -39,13 +44,13 @@ def run(argv: Sequence[str]) -> int:
     from emu.image.image import load
 
     try:
-        image = load(chosen.binary)
+        image = load(path)
         names = (image.name, *chosen.arguments, *chosen.rest)
-        verdict = verify(image, chosen.binary, argv=names, env=env, cpus=cpus)
+        verdict = verify(image, path, argv=names, env=env, cpus=cpus)
     except (ImageError, NativeUnavailable) as error:
         raise UsageError(str(error)) from error
     except UnknownFunction as error:
-        raise UsageError(f"{chosen.binary}: {error}") from error
+        raise UsageError(f"{path}: {error}") from error
     if chosen.json is not None:
         import json
 
@@ -58,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> options.Parser:
     parser = options.Parser("verify", DESCRIPTION, EPILOG)
-    parser.add_argument("binary", metavar="BINARY", help="the program")
+    parser.add_argument("binary", nargs="?", metavar="BINARY", help="the program; without one, the bundled hello")
     parser.add_argument(
         "arguments", nargs="*", metavar="ARGS", help="its arguments; after -- even those that begin with a dash"
     )
@@ -74,9 +79,25 @@ def _cpus(spelled: str | None) -> tuple[int, ...] | None:
     if spelled is None:
         return None
     try:
-        return tuple(CpuSet.parse(spelled))
+        wanted = CpuSet.parse(spelled)
     except ValueError as error:
         raise UsageError(f"--cpus: {error}; allowed: {ALLOWED}") from error
+    allowed = _of_this_host()
+    if beyond := CpuSet(wanted.mask & ~allowed.mask):
+        raise UsageError(f"--cpus: {spelled}: this host allows CPUs {allowed} only, not {beyond}")
+    return tuple(wanted)
+
+
+def _of_this_host() -> CpuSet:
+    # sched_setaffinity(2) takes what there is of a mask, and says nothing about the rest: so it is asked for all.
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, range(MAX_CPUS))
+        return CpuSet.of(os.sched_getaffinity(0))
+    except OSError:  # not allowed to change it
+        return CpuSet.of(before)
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _environment(settings: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,10 @@ from emu.compare.causes import CAUSES, IMPOSED
 from emu.compare.differences import Difference
 from emu.compare.verify import Verdict
 
+LEAVES = (
+    "leaves are the parts of all variables that have no parts themselves; those without an address cannot hold one, so "
+    "that nothing but being equal counts"
+)
 SHOWN = 20  # differences that are listed
 
 
@@ -22,9 +26,11 @@ def lines(verdict: Verdict, width: int = 100) -> Iterator[str]:
     yield f"  {'compared':<28}{'equal':>12}{'of':>12}"
     for what, count in verdict.compared.items():
         yield f"  {what:<28}{verdict.equal[what]:>12,}{count:>12,}"
+    yield from textwrap.wrap(LEAVES, width, initial_indent="  ", subsequent_indent="    ")
     yield ""
-    yield "  differences with a cause"
-    for cause, count in verdict.causes.items():
+    explained = {cause: count for cause, count in verdict.causes.items() if count}
+    yield "  differences with a cause" + ("" if explained else ": none")
+    for cause, count in explained.items():
         yield from _entry(f"{count:,} by {cause}", CAUSES[cause], width)
     yield "  told to both machines"
     for what, how in IMPOSED.items():

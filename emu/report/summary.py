@@ -32,7 +32,8 @@ def outcome(record: BootRecord) -> str:
     did = f"{words.count(totals['instructions'], 'instruction')}, {words.count(totals['syscalls'], 'system call')}"
     running = [call.name for call in record.functions if not call.returned]
     # Whoever gives up does so in runtime.exit, called from the bootstrap function that matters.
-    function = running[-1] if running and end["kind"] in ("throw", "exit") else end["function"]
+    by_itself = end["kind"] in ("throw", "exit") or (end["kind"] == "unsupported" and end["exit_status"] is not None)
+    function = running[-1] if running and by_itself else end["function"]
     where = f" in {function}" if function else ""
     match end["kind"]:
         case "reached":
@@ -119,15 +120,18 @@ class Summary:
         yield ""
 
     def _value(self, value: Value, found: Captured) -> Iterator[str]:
-        by = " > ".join(
-            call.name.removeprefix("runtime.") for call in chain(self.record, value) if call.name not in ENTRY
-        )
+        makers = [call.name.removeprefix("runtime.") for call in chain(self.record, value) if call.name not in ENTRY]
+        by = " > ".join(makers) or "rt0_go"
         name = values.spelled(value, self.record.globals)
         spans: Spans = [("name", name), ("value", f" = {self._shown(value, found)}")]
         write = self._writes.get(found.source)
         if write is not None and write.source != "dwarf":
             spans.append(("faint", f"  ({write.source})"))
-        yield from self.paper.lay(spans, "  ", "      ", by or "rt0_go")
+        # The functions stand at the right, or, where the value needs that space, on a line of their own.
+        beside = len(name) + len(spans[1][1]) + len(by) + 4 <= self.paper.width
+        yield from self.paper.lay(spans, "  ", "      ", by if beside else "")
+        if not beside:
+            yield from self.paper.lay([("faint", f"in {by}")], " " * 6, " " * 6)
         yield from self.paper.lay([("faint", value.doc)], " " * 6, " " * 6)
         for text, world, decided in self.origins.of(value):
             line: Spans = [("call", f"<- {text}")]

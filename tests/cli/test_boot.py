@@ -61,6 +61,17 @@ def test_exit_status_follows_the_outcome(capsys: Capture, argv: list[str], statu
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_thread_that_the_emulator_cannot_make_is_its_limit(capsys: Capture) -> None:
+    """runtime.main starts a thread: that clone fails is not the World's doing, unless a rule of it says so."""
+    found = record(capsys, "--until", "main.main", status=5)
+    rule = 'responses=[{call="clone", errno="EAGAIN"}]'
+    refused = record(capsys, "--until", "main.main", "--set", rule, status=3)
+
+    assert found["outcome"]["kind"] == "unsupported"
+    assert found["outcome"]["message"] == "threads are not emulated (clone: ENOSYS), so it gave up: newosproc"
+    assert (refused["outcome"]["kind"], refused["outcome"]["message"]) == ("throw", "newosproc")
+
+
 def test_every_outcome_has_its_status() -> None:
     """What the emulator cannot do counts as a limit of it."""
     kinds = schema()["properties"]["outcome"]["properties"]["kind"]["enum"]
@@ -128,9 +139,13 @@ def test_bad_paths(capsys: Capture, tmp_path: Path, command: str) -> None:
     ("argv", "message"),
     [
         (["--until", "runtime.nowhere"], "rt0: --until: hello has no function runtime.nowhere"),
+        (["--until", "osinit"], 'rt0: --until: hello has no function osinit (did you mean "runtime.osinit"?)\n'),
+        (["--until", "runtime.osinti"], 'rt0: --until: hello has no function runtime.osinti (did you mean "runtime.'),
+        (["--until", ""], "rt0: --until: an empty name"),
+        (["--", "hello"], "rt0: 'hello' after -- would be an argument of the bundled hello; a program goes before --"),
         (["--thp"], "rt0: boot: argument --thp: expected one argument"),
         (["--frob"], "rt0: boot: unrecognized arguments: --frob"),
-        (["--cpus", "0"], "rt0: --cpus: cpus: 0 CPUs: at least one CPU is needed; allowed: "),
+        (["--cpus", "0"], "rt0: --cpus: 0 CPUs: at least one CPU is needed; allowed: "),
         (["--world", "nowhere"], "rt0: --world: no such World: 'nowhere'; allowed: a TOML file, or one of "),
         (["--json", "/no/such/folder/x"], "rt0: --json: /no/such/folder/x: no such directory"),
         (["--json", str(BUNDLED)], f"rt0: --json: {BUNDLED} is a program, not to be overwritten"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from emu.cli.boot import BUNDLED
 from emu.cli.main import main
 from emu.report.info import gather, lines
 from emu.report.paper import Paper
@@ -97,14 +98,31 @@ def test_the_engine_in_use_is_told(capsys: Capture, binary: Callable[[str], Path
 
 
 def test_usage(capsys: Capture, tmp_path: Path) -> None:
-    """A program is needed, arguments of it are not, and a file can take the JSON."""
-    assert main(["info"]) == 2
+    """Arguments of the program are refused, and a file can take the JSON."""
     assert main(["info", "x", "--", "y"]) == 2
     errors = capsys.readouterr().err
-    assert errors.count("\n") == 2
+    assert errors.count("\n") == 1
     target = tmp_path / "info.json"
-    from emu.cli.boot import BUNDLED
 
     assert main(["info", str(BUNDLED), "--json", str(target), "--quiet"]) == 0
     assert json.loads(target.read_text())["schema"] == "rt0.info/1"
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_a_program_is_not_taken_for_the_file_of_json(capsys: Capture, command: str) -> None:
+    """`--json hello` means the program, and is answered by how to say that."""
+    assert main([command, "--json", str(BUNDLED)]) == 2
+    assert capsys.readouterr().err == (
+        f"rt0: --json: {BUNDLED} is a program, not to be overwritten; for standard output write --json=-\n"
+    )
+
+
+def test_the_bundled_program_and_the_names_of_its_values(capsys: Capture) -> None:
+    """Without a program the bundled hello; its values are called as the screen of a boot calls them."""
+    assert main(["info"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+
+    assert text.startswith("program hello: static executable")
+    assert "values: runtime.g0.stack.hi," in text
+    assert "runtime.numCPUStartup," in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -44,6 +45,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
     assert out.startswith(f"usage: rt0 {command} ")
     assert "examples:" in out
     assert "exit status" in out
+    assert "130 interrupted" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -98,10 +100,19 @@ def test_an_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "arguments", [["boot"], ["boot", "--json"], ["info", str(boot.BUNDLED)]], ids=lambda x: x[0] + x[-1][:6]
+    ("arguments", "status"),
+    [
+        (["boot"], 0),
+        (["boot", "--json"], 0),
+        (["info"], 0),
+        (["boot", "--page-size", "1024"], 3),
+        (["boot", "--page-size", "1024", "--json"], 3),
+        (["boot", "--max-instructions", "1000"], 5),
+    ],
+    ids=str,
 )
-def test_a_closed_pipe_is_silent(arguments: list[str]) -> None:
-    """As under `| head -1`: no complaint when nobody reads on."""
+def test_a_closed_pipe_is_silent(arguments: list[str], status: int) -> None:
+    """As under `| head -1`: no complaint when nobody reads on, and the status of what happened."""
     process = subprocess.Popen(
         [sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     )
@@ -110,7 +121,40 @@ def test_a_closed_pipe_is_silent(arguments: list[str]) -> None:
     _, errors = process.communicate()
 
     assert errors == b""
-    assert process.returncode == 0
+    assert process.returncode == status
+
+
+@pytest.mark.parametrize("start", [START, "from emu.cli.main import entry; entry()"], ids=["main", "entry"])
+@pytest.mark.parametrize(
+    "arguments", [["boot"], ["boot", "--json"], ["info"], ["--help"], ["boot", "--help"], ["--version"]], ids=str
+)
+def test_a_full_disk_is_no_bug(arguments: list[str], start: str) -> None:
+    """Status 2 and one line that says what cannot be written."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", start, *arguments], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False
+        )
+
+    assert done.stderr == b"rt0: standard output: No space left on device\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "status", "errors"),
+    [
+        (["boot"], ">&-", 2, b"rt0: standard output: Bad file descriptor\n"),
+        (["boot", "--quiet"], ">&-", 0, b""),
+        (["boot", "--quiet", "--page-size", "1024"], "<&- >&- 2>&-", 3, b""),
+        (["boot", "--cpus", "no"], "2>&-", 2, b""),
+    ],
+    ids=str,
+)
+def test_closed_streams(arguments: list[str], closed: str, status: int, errors: bytes) -> None:
+    """What is not written needs no stream; what cannot be written is said, if there is where to say it."""
+    command = shlex.join([sys.executable, "-c", START, *arguments])
+    done = subprocess.run(["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, cwd=ROOT, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", errors)
 
 
 @pytest.mark.parametrize(

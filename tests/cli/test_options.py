@@ -92,20 +92,23 @@ def test_bad_binds(text: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--cpus", "none"], "--cpus: cpus: 'none' is neither a count, a list nor a mask of CPUs; allowed: "),
-        (["--cpus", "0"], "--cpus: cpus: "),
-        (["--page-size", "many"], "--page-size: page-size: "),
-        (["--seed", "-1"], "--seed: seed: "),
+        (["--cpus", "none"], "--cpus: 'none' is neither a count, a list nor a mask of CPUs; allowed: "),
+        (["--cpus", "0"], "--cpus: 0 CPUs: at least one CPU is needed; allowed: "),
+        (["--page-size", "many"], "--page-size: 'many' is not an integer; allowed: "),
+        (["--seed", "-1"], "--seed: -1 is out of range; allowed: "),
         (["--set", "cpu=3"], "--set: cpu: unknown key"),
         (["--set", "cpus"], "--set: 'cpus' is not a setting; allowed: KEY=VALUE"),
         (["--set", "process.pid=0"], "--set: process.pid: "),
         (["--env", "GOGC"], "--env: env: 'GOGC' has no =; allowed: NAME=VALUE"),
         (["--env", "=x"], "--env: "),
-        (["--max-instructions", "1.5"], "--max-instructions: limits.instructions: "),
+        (["--max-instructions", "1.5"], "--max-instructions: '1.5' is not an integer; allowed: "),
         (["--bind", "/no/such/file:/x"], "--bind: binds: "),
         (["--world", "nowhere"], "--world: no such World: 'nowhere'"),
         (["--cpus"], "test: argument --cpus: expected one argument (rt0 test --help lists what there is)"),
-        (["--cpu", "3"], "test: unrecognized arguments: --cpu 3 (rt0 test --help lists what there is)"),
+        (
+            ["--cpu", "3"],
+            'test: unrecognized arguments: --cpu 3 (did you mean "--cpus"?) (rt0 test --help lists what there is)',
+        ),
     ],
 )
 def test_errors_name_option_and_key(argv: list[str], message: str) -> None:
@@ -115,6 +118,25 @@ def test_errors_name_option_and_key(argv: list[str], message: str) -> None:
 
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_quotes_of_the_shell_and_of_a_file() -> None:
+    """--set takes a line of a World's file; what the other options get is the text itself."""
+    assert parse("--set", 'env.X = "a b"', "--env", 'Y="c"').env[-2:] == ("X=a b", 'Y="c"')
+    assert parse("--thp", '"x"').thp.pmd_size == b'"x"'
+    assert parse("--set", 'thp.pmd-size = "x"').thp.pmd_size == b"x"
+
+
+@pytest.mark.parametrize("width", [40, 60, 120])
+def test_help_is_as_wide_as_the_screen(width: int) -> None:
+    """Prose is filled anew, lines of a list stay apart; nothing is lost."""
+    text = "Some prose that is\nbroken somewhere.\n\nexamples:\n  rt0 x     a long example, with what it does\n  rt0 y"
+    found = options.fitted(text, width).split("\n")
+
+    assert max(map(len, found)) <= width
+    assert " ".join("\n".join(found).split()) == " ".join(text.split())
+    assert "  rt0 y" in found
+    assert found[0] == ("Some prose that is broken somewhere." if width > 36 else found[0])
 
 
 def test_a_bad_world_file_is_named(tmp_path: Path) -> None:
