@@ -23,13 +23,11 @@ class Seen:
     def __init__(self) -> None:
         self.union = 0
 
-    def learn(self, coverage: bytes) -> bool:
-        """Add *coverage*; True if anything of it is new."""
-        found = traits(coverage)
-        if found | self.union == self.union:
-            return False
-        self.union |= found
-        return True
+    def learn(self, found: int) -> int:
+        """Add the traits *found*; return those that are new."""
+        new = found & ~self.union
+        self.union |= new
+        return new
 
     def blocks(self) -> int:
         """How many blocks were ever executed."""

@@ -20,9 +20,8 @@ from emu.fuzz.plan import Plan, decode, is_legal
 from emu.fuzz.target import Result
 from syscalls.events import SyscallEvent
 
-CANDIDATES = 3  # of the corpus, of which the least tried is taken
+CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
-PATIENCE = 4  # rounds in which entries are looked for that ended well
 ARRIVED = (OK, "wrong-value")
 JOINED = 0.2  # how often two plans are put together
 MAX_CHANGES = 4
@@ -43,12 +42,13 @@ class Runner(Protocol):
 
 @dataclass(slots=True)
 class Entry:
-    """A plan worth changing, the calls that its run made, whether it ended badly, and how often it was chosen."""
+    """A plan worth changing: the calls that its run made, what it was the first to show, how many runs showed that."""
 
     plan: Plan
     calls: Sequence[SyscallEvent]
-    failed: bool
-    chosen: int = 0
+    failed: bool  # its run ended badly
+    news: int  # traits
+    shown: int = 0
 
 
 class Search:
@@ -109,8 +109,13 @@ class Search:
         self.executions += 1
         result = self.target.run(plan)
         judged = verdict(result)
-        if self.seen.learn(result.coverage):
-            self.entries.append(Entry(plan, result.calls, judged.kind not in ARRIVED))
+        found = traits(result.coverage)
+        for entry in self.entries:
+            if found & entry.news:
+                entry.shown += 1
+        news = self.seen.learn(found)
+        if news:
+            self.entries.append(Entry(plan, result.calls, judged.kind not in ARRIVED, news))
             if not stored and plan.answers:
                 self.corpus.add(plan.encode())
         if judged.kind != OK:
@@ -130,14 +135,13 @@ class Search:
         return Plan(plan.answers[:MAX_ANSWERS])
 
     def _choose(self) -> Entry:
+        # The rarest of a few.  What a run that ended badly is extended by seldom gets its turn: most of its children
+        # end in the same place.
         rng = self._rng
-        # What a run that ended badly is extended by seldom gets its turn: most of its children end in the same place.
-        tries = 1 if rng.random() < FAILED_SHARE else PATIENCE
-        candidates = [rng.choice(self.entries) for _ in range(CANDIDATES * tries)]
-        arrived = [one for one in candidates if not one.failed]
-        entry = min((arrived if tries > 1 and arrived else candidates)[:CANDIDATES], key=lambda one: one.chosen)
-        entry.chosen += 1
-        return entry
+        candidates = [rng.choice(self.entries) for _ in range(CANDIDATES)]
+        if rng.random() >= FAILED_SHARE:
+            candidates = [one for one in candidates if not one.failed] or candidates
+        return min(candidates, key=lambda one: one.shown)
 
 
 class Blind(Search):

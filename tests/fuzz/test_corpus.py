@@ -67,7 +67,7 @@ def test_only_the_first_sight_is_news() -> None:
     """Coverage that adds a block or a range is news once; a longer map of the same is none."""
     seen = Seen()
 
-    assert [seen.learn(map_) for map_ in (b"\x01", b"\x01\0", b"\0\x01", b"\x01\x01", b"\x02")] == [
+    assert [bool(seen.learn(traits(map_))) for map_ in (b"\x01", b"\x01\0", b"\0\x01", b"\x01\x01", b"\x02")] == [
         True, False, True, False, True,
     ]  # fmt: skip
     assert seen.blocks() == 2
