@@ -22,11 +22,12 @@ test: $(INSTALLED) ## run the whole default test suite
 test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour)
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/boot/test_bad_input.py -k "single_bytes or every_cut"
 
-check: $(INSTALLED) ## lint, format, types, direction of imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_layering.py tests/test_house.py
+check: $(INSTALLED) ## lint, format, types, direction of imports; all of them, whichever fails
+	@failed=; \
+	for tool in "ruff check ." "ruff format --check ." mypy "python -m pytest -q tests/test_layering.py tests/test_house.py"; do \
+		echo "$$tool"; $(BIN)/$$tool || failed="$$failed  $${tool%% *}"; \
+	done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 golden: $(INSTALLED) ## rewrite golden records and generated pages, showing what changes
 	$(BIN)/python -m pytest -q --update-golden $(ARGS)

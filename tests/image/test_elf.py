@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from emu.image import Image, ImageError, load, parse
-from emu.image.elf import CHDR, PT_INTERP, PT_LOAD, PT_NOTE, SHDR, SHF_COMPRESSED, Unreadable
+from emu.image.elf import CHDR, PT_INTERP, PT_LOAD, PT_NOTE, SHDR, SHF_COMPRESSED
 from emu.image.elf import parse as parse_elf
+from emu.image.errors import Unreadable
 from tests.image.samples import EVERY, decompressed, patched, with_program
 
 READELF = shutil.which("readelf")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import drgn
@@ -120,7 +121,7 @@ class Comparison:
             assert [(name, offset) for name, offset, _ in mine.members] == members, mine.name
             for (_, _, type_id), member in zip(mine.members, theirs.members, strict=True):
                 self.members += 1
-                self.child(type_id, lambda member=member: member.type)
+                self.child(type_id, partial(getattr, member, "type"))
         elif mine.kind == "array":
             assert theirs.kind == drgn.TypeKind.ARRAY
             assert mine.length == theirs.length, mine.name
