@@ -122,6 +122,15 @@ class Tree:
             spans.append(("faint", f": {told}"))
         yield from self.paper.lay(spans, rest + self.paper.branch(last), below + self.paper.stem(False), f"{total:,}")
 
+    def _is_plain(self, node: Node) -> bool:
+        # Whether a call did nothing that a reader looks for: nothing but memory was asked for, no key value changed.
+        for _, kind, what in node.events:
+            if kind == CALLED or (kind == ASKED and self.record.syscalls[what].name not in MEMORY_CALLS):
+                return False
+            if kind == WROTE and values.of_leaf(what.name) is not None:
+                return False
+        return True
+
     def _did(self, run: list[Node]) -> str:
         # What the calls of a run did, in a few words.
         counts = Counter(kind for node in run for _, kind, _ in node.events)
@@ -192,14 +201,18 @@ class Tree:
 
     def _runs(self, nodes: list[Node]) -> Iterator[list[Node]]:
         # Neighbours of one name that did nothing but run are shown as one; of many that did the same, the first.
-        for _, same in groupby(nodes, key=lambda node: (node.call.name, not node.events)):
+        for (_, idle, plain), same in groupby(nodes, key=self._sort):
             run = list(same)
-            if self.show_all or (run[0].events and (len(run) <= FEW_ALIKE or not all(map(_is_plain, run)))):
-                yield from ([node] for node in run)
-            elif run[0].events:
+            if idle and not self.show_all:
+                yield run
+            elif plain and len(run) > FEW_ALIKE and not self.show_all:
                 yield from ([run[0]], run[1:])
             else:
-                yield run
+                yield from ([node] for node in run)
+
+    def _sort(self, node: Node) -> tuple[str, bool, bool]:
+        # What kind of call a node is: which function, whether it did nothing, whether it did nothing to look for.
+        return node.call.name, not node.events, self._is_plain(node)
 
     def _asked(self, indices: list[int]) -> Iterator[Spans]:
         for fold, same in groupby(indices, key=self._fold):
@@ -285,11 +298,6 @@ class Tree:
 
     def _lay(self, spans: Spans, below: str) -> Iterator[str]:
         yield from self.paper.lay(spans, below, below + self.paper.indent)
-
-
-def _is_plain(node: Node) -> bool:
-    # Whether a call did nothing that a reader looks for: asked nothing, changed no value that has a meaning.
-    return all(kind == WROTE and values.of_leaf(what.name) is None for _, kind, what in node.events)
 
 
 def argument(function: str, name: str, value: Any) -> str:
