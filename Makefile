@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage check golden docs fixtures reference bench history clean
+.PHONY: help boot test test-damage test-fuzz check golden docs fixtures reference bench planted history clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## run the whole default test suite
 
 test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour)
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/boot/test_bad_input.py -k "single_bytes or every_cut"
+
+test-fuzz: $(INSTALLED) ## the fuzzer's long tests: 1,000 plans, 20 kills, 100 replays of each finding
+	RT0_PLANS=1000 RT0_KILLS=20 RT0_REPLAYS=100 $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, direction of imports; all of them, whichever fails
 	@failed=; \
@@ -54,6 +57,9 @@ bench: $(INSTALLED) ## whole processes against qemu-user, gdb and strace
 history: $(INSTALLED) ## record anew what start-up costs in each release, for docs/history.md
 	@.ci/packages npm
 	$(BIN)/python -m bench.history
+
+planted: $(INSTALLED) ## how soon the fuzzer finds five planted defects, beside random plans: up to 20 minutes
+	$(BIN)/python -m bench.planted --check
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
