@@ -7,6 +7,7 @@ back, and code that the engine has translated from them (it knows code by physic
 from __future__ import annotations
 
 import ctypes
+import zlib
 from typing import NamedTuple
 
 from emu.image.image import Image
@@ -123,6 +124,10 @@ class Base:
                     changed = changed or bool(piece.prot & PROT_EXEC)
         self._mapped.clear()
         return changed
+
+    def layout(self) -> list[list[int]]:
+        """Where the shared pieces lie and what they hold: (first frame, frames, checksum); the same on new machines."""
+        return [[piece.first, piece.n_frames, zlib.crc32(piece.content)] for piece in self._shared.values()]
 
     def pristine(self) -> int:
         """The host address of what all kept frames hold before anything ran; the supervisor's page is zero there."""

@@ -127,6 +127,16 @@ class Engine:
         """Store one register."""
         self._library.uc_reg_write(self.handle, REG[name], ctypes.byref(ctypes.c_uint64(value)))
 
+    def read_wide(self, name: str, size: int) -> bytes:
+        """A register of *size* bytes: 16 of an ``xmm``, 10 of an ``fp``."""
+        value = ctypes.create_string_buffer(size)
+        check(self._library.uc_reg_read(self.handle, REG[name], value), name)
+        return value.raw
+
+    def write_wide(self, name: str, value: bytes) -> None:
+        """Store a register of many bytes."""
+        self._write_raw(name, value)
+
     def _write_raw(self, name: str, value: bytes) -> None:
         check(self._library.uc_reg_write(self.handle, REG[name], ctypes.create_string_buffer(value)), name)
 

@@ -20,7 +20,8 @@ REG = {
     "rax": 35, "rbp": 36, "rbx": 37, "rcx": 38, "rdi": 39, "rdx": 40, "rip": 41, "rsi": 43, "rsp": 44,
     "r8": 106, "r9": 107, "r10": 108, "r11": 109, "r12": 110, "r13": 111, "r14": 112, "r15": 113,
     "cs": 11, "ss": 49, "cr0": 50, "cr2": 52, "cr3": 53, "cr4": 54, "gdtr": 243, "fpcw": 246, "msr": 248,
-    "mxcsr": 249, "fs_base": 250, "gs_base": 251, "rflags": 253,
+    "mxcsr": 249, "fs_base": 250, "gs_base": 251, "rflags": 253, "fpsw": 31, "fptag": 247,
+    **{f"fp{n}": 82 + n for n in range(8)}, **{f"xmm{n}": 122 + n for n in range(16)},
 }  # fmt: skip
 # Controls that write; their low bits number the control, bits 26 and up its arguments (unicorn.h, UC_CTL).
 WRITE = 1 << 30

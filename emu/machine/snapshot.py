@@ -67,17 +67,25 @@ def restore(machine: Machine, snapshot: Snapshot) -> None:
     """
     if machine.kernel is not snapshot.kernel:
         raise ValueError("the snapshot belongs to another run")
+    put_memory(machine, snapshot.tables, snapshot.ram, snapshot.frames, snapshot.pages)
+    machine.engine.become(snapshot.contexts[0][1])
+    machine.counter.restore(snapshot.counts)
+    saved.restore(machine.kernel, snapshot.state)
+    machine.task = machine.kernel.tasks[snapshot.contexts[0][0]]
+    machine.become(snapshot.own)
+
+
+def put_memory(machine: Machine, tables: TablesState, frames: RamState, numbers: bytes, contents: bytes) -> None:
+    """Let the memory of *machine* be what is described: the tables, the frames handed out, and what is in some.
+
+    All other frames are as they were at first.  The engine's TLB is the caller's to flush.
+    """
     ram, pages, base = machine.ram, machine.pages, machine.base
     own_code = accel.clean_pages(ram.host_addr, tuple(pages.tables.values()), ram.kept, base.pristine())
     if ram.lost:
         base.rewrite()
     if own_code or pages.new_code:
         machine.engine.forget_all_code()
-    pages.restore(snapshot.tables)
-    accel.store_pages(ram.host_addr, snapshot.frames, snapshot.pages)
-    ram.restore(snapshot.ram)
-    machine.engine.become(snapshot.contexts[0][1])
-    machine.counter.restore(snapshot.counts)
-    saved.restore(machine.kernel, snapshot.state)
-    machine.task = machine.kernel.tasks[snapshot.contexts[0][0]]
-    machine.become(snapshot.own)
+    pages.restore(tables)
+    accel.store_pages(ram.host_addr, numbers, contents)
+    ram.restore(frames)

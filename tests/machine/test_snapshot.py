@@ -20,7 +20,23 @@ from syscalls.numbers import NUMBERS
 from syscalls.world import World
 from tests.booted import image_of
 
-REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", "r8", "r9", "r10", "r11", "r12", "r13")
+REGISTERS: tuple[str, ...] = (
+    "rax",
+    "rbx",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+    "rbp",
+    "rsp",
+    "rip",
+    "r8",
+    "r9",
+    "r10",
+    "r11",
+    "r12",
+    "r13",
+)
 REGISTERS += ("r14", "r15", "rflags", "fs_base", "mxcsr")
 STEPS = ("runtime.args", "runtime.osinit", "runtime.schedinit", "runtime.mallocinit", "runtime.procresize")
 
@@ -48,8 +64,8 @@ def everything(machine: Machine) -> dict[str, Any]:
         "instructions": machine.total(),
         "profile": sorted(machine.counter.profile()),
         "registers": {name: machine.engine.read(name) for name in REGISTERS},
-        "calls": machine.kernel.events,
-        "output": machine.kernel.output,
+        "calls": list(machine.kernel.events),
+        "output": list(machine.kernel.output),
         "areas": [area._replace(backing=None) for area in machine.kernel.space.areas],
         "frames": (machine.pages.frames, machine.ram.frames_used),
         "memory": memory(machine),

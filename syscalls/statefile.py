@@ -1,0 +1,183 @@
+"""The kernel's state as JSON, for files that another process reads.
+
+What refers to the machine's own objects (the program's file, the first task) is named in the file and found again in
+the kernel that the state is read for.  Bytes are hexadecimal text.
+
+Raises ValueError, KeyError or TypeError for what cannot be a state; callers turn those into their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from syscalls import outcome
+from syscalls.events import SyscallEvent
+from syscalls.files.opened import Device, Directory, Facts, FileBacking, OpenFile, PathOnly, Regular, Stream
+from syscalls.program import ProgramFile
+from syscalls.saved import KernelState
+from syscalls.tasks import Task
+from syscalls.vma import Backing, Vma, VmaList
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+
+Json = dict[str, Any]
+ENDS: dict[str, Any] = {
+    "exit": outcome.Exit, "killed": outcome.Killed, "hang": outcome.Hang, "unsupported": outcome.Unsupported,
+}  # fmt: skip
+FILES: dict[str, type[OpenFile]] = {kind.__name__: kind for kind in (Regular, Directory, PathOnly, Device, Stream)}
+
+
+def to_json(state: KernelState) -> Json:
+    """Return *state* as JSON's types."""
+    backings: list[Backing] = []
+    return {
+        "areas": [_area(area, backings) for area in state.areas],
+        "backings": [_backing(backing) for backing in backings],
+        "brk": state.brk,
+        "peak": state.peak,
+        "rlimits": state.rlimits,
+        "files": _files(state),
+        "tasks": [asdict(copy) for _, copy in state.tasks],
+        "actions": list(state.actions.items()),
+        "slept_ns": state.slept_ns,
+        "entropy": state.entropy,
+        "rule_counts": state.rule_counts,
+        "process": state.process,
+        "events": [_event(event) for event in state.events],
+        "unknown": state.unknown,
+        "output": [(fd, data.hex()) for fd, data in state.output],
+        "exit": None if state.exit is None else state.exit._asdict(),
+    }
+
+
+def from_json(data: Json, k: Kernel) -> KernelState:
+    """Return the state that :func:`to_json` made *data* of, for *k*, a kernel of the same program and World."""
+    own = next(area.backing for area in k.space.areas if isinstance(area.backing, ProgramFile))
+    backings = [own if backing is None else _made_backing(backing) for backing in data["backings"]]
+    return KernelState(
+        areas=VmaList([_made_area(area, backings) for area in data["areas"]]),
+        brk=int(data["brk"]),
+        peak=int(data["peak"]),
+        rlimits=[(int(soft), int(hard)) for soft, hard in data["rlimits"]],
+        files=_made_files(data["files"]),
+        tasks=[_made_task(task, k) for task in data["tasks"]],
+        actions={int(signal): tuple(action) for signal, action in data["actions"]},
+        slept_ns=int(data["slept_ns"]),
+        entropy=int(data["entropy"]),
+        rule_counts=[int(count) for count in data["rule_counts"]],
+        process=tuple(data["process"]),
+        events=tuple(_made_event(event) for event in data["events"]),
+        unknown=tuple(data["unknown"]),
+        output=tuple((int(fd), bytes.fromhex(text)) for fd, text in data["output"]),
+        exit=None if data["exit"] is None else ENDS[data["exit"]["kind"]](**data["exit"]),
+    )
+
+
+def _area(area: Vma, backings: list[Backing]) -> list[Any]:
+    index = -1
+    if area.backing is not None:
+        index = next((i for i, known in enumerate(backings) if known is area.backing), len(backings))
+        if index == len(backings):
+            backings.append(area.backing)
+    return [area.start, area.end, area.prot, area.flags, index, area.offset, area.name]
+
+
+def _made_area(area: list[Any], backings: list[Backing]) -> Vma:
+    start, end, prot, flags, index, offset, name = area
+    return Vma(start, end, prot, flags, None if index < 0 else backings[index], offset, name)
+
+
+def _backing(backing: Backing) -> Json | None:
+    # None: the program's own file.
+    if isinstance(backing, ProgramFile):
+        return None
+    return {
+        "path": backing.path,
+        "device": backing.device,
+        "inode": backing.inode,
+        "data": backing.content().hex(),
+    }
+
+
+def _made_backing(data: Json) -> Backing:
+    device = (int(data["device"][0]), int(data["device"][1]))
+    facts = Facts(data["path"], 0, 0, int(data["inode"]), device)
+    return FileBacking(facts, bytes.fromhex(data["data"]))
+
+
+def _files(state: KernelState) -> Json:
+    descriptors, positions, close_on_exec = state.files
+    numbers = {file: number for number, file in enumerate(positions)}
+    return {
+        "opened": [_opened(file, *place) for file, place in positions.items()],
+        "descriptors": [(fd, numbers[file]) for fd, file in descriptors.items()],
+        "close_on_exec": sorted(close_on_exec),
+    }
+
+
+def _opened(file: OpenFile, position: int, flags: int) -> Json:
+    kind = type(file)
+    own: Json = {}
+    if isinstance(file, Regular):
+        own = {"data": file.data.hex()}
+    elif isinstance(file, Directory):
+        own = {"names": [(name.hex(), number) for name, number in file.names]}
+    elif isinstance(file, Device):
+        own = {"name": file.name}
+    elif isinstance(file, Stream):
+        own = {"number": file.number}
+    return {
+        "kind": kind.__name__,
+        "path": file.path.hex(),
+        "flags": flags,
+        "position": position,
+        "facts": list(file.facts),
+        **own,
+    }
+
+
+def _made_opened(data: Json) -> OpenFile:
+    kind = FILES[data["kind"]]
+    fields_of_facts: list[Any] = [tuple(item) if isinstance(item, list) else item for item in data["facts"]]
+    facts = Facts(*fields_of_facts)
+    path, flags = bytes.fromhex(data["path"]), int(data["flags"])
+    if kind is Regular:
+        return Regular(path, flags, facts, bytes.fromhex(data["data"]))
+    if kind is Directory:
+        return Directory(path, flags, facts, [(bytes.fromhex(name), number) for name, number in data["names"]])
+    if kind is Device:
+        return Device(path, flags, facts, data["name"])
+    return Stream(data["number"]) if kind is Stream else PathOnly(path, flags, facts)
+
+
+def _made_files(data: Json) -> tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]:
+    opened = [_made_opened(file) for file in data["opened"]]
+    places = [(int(file["position"]), int(file["flags"])) for file in data["opened"]]
+    descriptors = {int(fd): opened[number] for fd, number in data["descriptors"]}
+    return descriptors, dict(zip(opened, places, strict=True)), set(data["close_on_exec"])
+
+
+def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
+    # The live task, which restoring changes, and what it becomes.
+    names = {field.name for field in fields(Task)}
+    values: Json = {
+        name: tuple(item) if isinstance(item, list) else item for name, item in data.items() if name in names
+    }
+    copy = Task(**values)
+    return (k.main if k.main.tid == copy.tid else copy.copy()), copy
+
+
+def _event(event: SyscallEvent) -> list[Any]:
+    detail = [(index, data.hex()) for index, data in event.detail.items()]
+    return [
+        event.nr, event.name, event.args, event.result, event.errno, event.overridden, event.tid, event.ticks, detail,
+        event.function,
+    ]  # fmt: skip
+
+
+def _made_event(data: list[Any]) -> SyscallEvent:
+    nr, name, args, result, errno, overridden, tid, ticks, detail, function = data
+    found = {int(index): bytes.fromhex(text) for index, text in detail}
+    return SyscallEvent(nr, name, tuple(args), result, errno, overridden, tid, ticks, found, function)
