@@ -1,4 +1,4 @@
-"""Compare ``rt0 boot`` with qemu-user, gdb and strace, whole process against whole process.
+"""Compare ``rt0 boot`` with qemu-user, gdb and strace, whole processes, and the rate of a sweep with theirs.
 
 ``python -m bench [--rounds N] [--json FILE] [--check]``.  ``--check`` exits 1 when an expectation below is not met; a
 tool that is not installed is left out, said on standard error, and with ``--check`` counts as not met.
@@ -13,11 +13,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import rates
 from bench.pairs import Command, Samples, installed, ratio, rounds, warn
 
 ROOT = Path(__file__).resolve().parent.parent
 HELLO = str(ROOT / "emu" / "bundled" / "hello")
 BOOT = "rt0 boot --json"
+RATED = ("native", "qemu-x86_64", "strace")  # what a sweep's rate is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample")
     parser.add_argument("--check", action="store_true", help="exit 1 when an expectation is not met")
     options = parser.parse_args(argv)
-    samples = rounds(commands(), options.rounds)
-    print(report(samples))
+    compared = commands()
+    samples = rounds(compared, options.rounds)
+    print(report(samples), flush=True)
+    peers = [command for command in compared if command.name in RATED]
+    rated = rates.measure(HELLO, peers, max(3, options.rounds // 3))
+    print(f"\n{rates.report(rated)}")
     if options.json:
-        options.json.write_text(as_json(samples) + "\n")
-    found = failures(samples)
-    for sentence in found:
-        print(f"{BOOT}: {sentence}")
+        named = {f"{name} a World": sample for name, sample in rated.items()}
+        options.json.write_text(as_json(samples | named) + "\n")
+    found = [f"{BOOT}: {sentence}" for sentence in failures(samples)] + rates.failures(rated)
+    print("\n".join(found), end="\n" if found else "")
     return 1 if options.check and found else 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from syscalls import abi, rlimits
 from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, EPERM, ESRCH, SyscallError
 from syscalls.time import NS
+from syscalls.vma import make
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -239,7 +240,7 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
     for piece in pieces:
         if piece.backing is not None:
             raise SyscallError(EBADF)
-        space.areas.change(piece.start, piece.end, lambda area: area._replace(name=label))
+        space.areas.change(piece.start, piece.end, lambda area: make((*area[:-1], label)))
     if sum(piece.end - piece.start for piece in pieces) != length:
         raise SyscallError(ENOMEM)
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from syscalls.world import World, WorldError
-from syscalls.worldfile import apply
+from syscalls.worldfile import apply, apply_all
 
 Settings = tuple[tuple[str, str], ...]
 """Keys of the World and the text of their values, to be applied in order."""
@@ -72,11 +72,8 @@ class Plan(NamedTuple):
     def world(self, index: int) -> World:
         """The World of point *index*; raises WorldError for one that cannot be."""
         _, number, *numbers = self.place(index)
-        world = self.worlds[number][1]
-        for axis, choice in zip(self.axes, numbers, strict=True):
-            for key, text in axis[choice]:
-                world = apply(world, f"{key}={text}")
-        return world
+        settings = (each for axis, choice in zip(self.axes, numbers, strict=True) for each in axis[choice])
+        return apply_all(self.worlds[number][1], (f"{key}={text}" for key, text in settings))
 
     def knobs(self) -> list[str]:
         """Every knob, in the order of the columns."""

@@ -6,13 +6,14 @@
 
 from syscalls.world import WorldError
 from syscalls.worldfile.keys import KeyInfo, describe_keys
-from syscalls.worldfile.reader import apply, bundled, check, from_toml, load, split_setting
+from syscalls.worldfile.reader import apply, apply_all, bundled, check, from_toml, load, split_setting
 from syscalls.worldfile.writer import as_dict, digest, inline_value, to_toml
 
 __all__ = [
     "KeyInfo",
     "WorldError",
     "apply",
+    "apply_all",
     "as_dict",
     "bundled",
     "check",

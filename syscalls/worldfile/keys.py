@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from syscalls.world import World
@@ -56,7 +57,7 @@ class Key(NamedTuple):
 
     def get(self, world: World) -> Any:
         """This key's value in *world*."""
-        return getattr(getattr(world, self.section) if self.section else world, self.field)
+        return GETTERS[self.name](world)
 
 
 PAGES = Hex(0x1_0000, TOP - 4096, step=4096)
@@ -145,6 +146,7 @@ TABLE: tuple[Key, ...] = (
     Key("responses", Responses(), "Rules that change what single system calls return."),
 )
 
+GETTERS = {key.name: attrgetter(key.name.replace("-", "_")) for key in TABLE}
 KEYS: Mapping[str, Key] = {key.name: key for key in TABLE}
 SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(key.section for key in TABLE if key.section))
 # Other spellings.  In TOML, [[file]] reads better than [[files]]; thp alone is short for its one Go-relevant file.

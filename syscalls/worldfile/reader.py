@@ -61,7 +61,16 @@ def apply(world: World, setting: str, literal: bool = False) -> World:
 
     :raises WorldError: as :func:`from_toml` does.
     """
-    world = _set(world, setting, literal)
+    return apply_all(world, (setting,), literal)
+
+
+def apply_all(world: World, settings: Iterable[str], literal: bool = False) -> World:
+    """*world* with each ``KEY=VALUE`` of *settings* applied, in order; only the last World must be possible.
+
+    :raises WorldError: as :func:`from_toml` does.
+    """
+    for setting in settings:
+        world = _set(world, setting, literal)
     check(world)
     return world
 

@@ -7,11 +7,12 @@ import re
 from typing import Any
 
 from syscalls.world import World
-from syscalls.worldfile.keys import TABLE, Key
+from syscalls.worldfile.keys import GETTERS, KEYS, TABLE, Key
 from syscalls.worldfile.reader import check
 from syscalls.worldfile.records import Records
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_ROWS = tuple((key.name, GETTERS[key.name], isinstance(key.kind, Records), key.get(World())) for key in TABLE)
 _SINGULAR = {"files": "file", "binds": "bind", "responses": "response"}
 
 
@@ -23,16 +24,15 @@ def to_toml(world: World, changes_only: bool = False) -> str:
     :raises WorldError: for a World that cannot be (:func:`syscalls.worldfile.check`).
     """
     check(world)
-    default = World()
     top: list[str] = []
     sections: dict[str, list[str]] = {}
     tables: list[str] = []
-    for key in TABLE:
-        value = key.get(world)
-        if changes_only and value == key.get(default):
+    for name, get, is_records, default in _ROWS:
+        value = get(world)
+        if changes_only and value == default:
             continue
-        section, written = _lines(key, value)
-        if isinstance(key.kind, Records):
+        section, written = _lines(name, value)
+        if is_records:
             tables += written
         elif section:
             sections.setdefault(section, []).extend(written)
@@ -46,8 +46,9 @@ def to_toml(world: World, changes_only: bool = False) -> str:
 
 
 @functools.lru_cache(maxsize=1024)  # most keys have the same value in all Worlds of a sweep
-def _lines(key: Key, value: Any) -> tuple[str, tuple[str, ...]]:
-    # The lines that *key* takes, and the section that they belong to.
+def _lines(name: str, value: Any) -> tuple[str, tuple[str, ...]]:
+    # The lines that the key *name* takes, and the section that they belong to.
+    key = KEYS[name]
     written = key.kind.write(value)
     if isinstance(key.kind, Records):
         return "", tuple(_array_of_tables(key, written))

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from bench import __main__ as bench
+from bench import rates
 from bench.pairs import Command, CommandFailed, Samples, ratio, rounds, run
 
 
@@ -72,3 +73,30 @@ def test_memory_of_a_command_is_its_own() -> None:
     )[1]
 
     assert large - small > 64 << 10
+
+
+def test_rates_are_judged_by_rounds() -> None:
+    """Twice the rate of strace and ten times that of qemu are enough; less is a sentence, and so is nothing."""
+    measured = {
+        rates.SWEEP: Samples([0.002, 0.02]),
+        "strace": Samples([0.004, 0.04]),
+        "qemu-x86_64": Samples([0.02, 0.2]),
+    }
+    assert rates.failures(measured) == []
+
+    measured["strace"].times[:] = [0.003, 0.03]
+    del measured["qemu-x86_64"]
+    assert rates.failures(measured) == [
+        "rt0 sweep: 1.5 times the rate of strace; expected 2",
+        "rt0 sweep: not compared with qemu-x86_64",
+    ]
+    assert rates.report(measured).splitlines()[2].split() == ["strace", "61", "333", "1.5", "(1.5", "to", "1.5)"]
+
+
+def test_rates_are_measured_on_one_cpu() -> None:
+    """Each round has a sample of the sweep and of each peer; the CPUs are given back."""
+    before = os.sched_getaffinity(0)
+    measured = rates.measure(bench.HELLO, [Command("hello", (bench.HELLO,))], 1)
+
+    assert {name: len(sample.times) for name, sample in measured.items()} == {rates.SWEEP: 1, "hello": 1}
+    assert os.sched_getaffinity(0) == before
