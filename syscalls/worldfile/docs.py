@@ -45,7 +45,8 @@ errno = "EINTR"         # or result = N, and data = the bytes that are stored
 On the command line the same key is dotted, and elements of tables are named after it: `--set memory.total=8GiB`,
 `--set auxv.AT_RANDOM=absent`, `--set env.GOGC=off`, `--set 'files."/etc/motd"=hello'`, `--set cpuid.aes=false`,
 `--set rlimits.nofile=1024:4096`. Lists and tables of tables are inline TOML:
-`--set 'responses=[{call = "read", errno = "EIO"}]'`.
+`--set 'responses=[{call = "read", errno = "EIO"}]'`. A line of a World file is a setting, too:
+`--set 'thp.pmd-size = "absent"'`; and so are the lines that `rt0 boot` shows behind `World`.
 
 Some keys have short options: `--cpus`, `--thp`, `--page-size`, `--seed`, `--env NAME=VALUE`, `--bind HOST:GUEST[:rw]`
 and `--max-instructions` (`limits.instructions`). The file comes first, then the options, of which the last one wins:
