@@ -117,7 +117,10 @@ def binary(image: Image) -> Json:
 
 
 def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> Json:
-    """The record's outcome; an exit with a Go runtime's last words on standard error is a throw."""
+    """The record's outcome; an exit with a Go runtime's last words on standard error is a throw.
+
+    Any other exit is told with the last line that the program wrote: why it left.
+    """
     kind, message = outcome.kind, outcome.message
     if outcome.kind == "exit" and outcome.exit_status == GO_GAVE_UP:
         found = FATAL_ERROR.search(output) or PANIC.search(output)
@@ -126,6 +129,8 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
             lacking = _lacking(machine)
             if lacking:
                 kind, message = "unsupported", f"threads are not emulated ({lacking}: ENOSYS), so it gave up: {message}"
+    if kind == "exit" and output.strip():
+        message = f"{message}: {output.strip().splitlines()[-1]}"
     function = image.function_at(outcome.pc - machine.loaded.bias)
     return {
         "kind": kind,

@@ -11,7 +11,8 @@ from emu.image.image import load
 from fixtures import store
 from tests.booted import booted, number
 
-STATIC = sorted(name for name, fixture in store.fixtures().items() if fixture.kind != "dynamic")
+REFUSES = "hello-1.27.3-v3"  # asks for a newer CPU than a World can have: test_odd_links.py
+STATIC = sorted(name for name, fixture in store.fixtures().items() if fixture.kind != "dynamic" and name != REFUSES)
 PARENTS = {  # each function, and the one that calls it in every release (runtime/asm_amd64.s rt0_go, proc.go schedinit)
     "runtime.args": "runtime.rt0_go",
     "runtime.sysargs": "runtime.args",

@@ -33,7 +33,8 @@ def rules(*texts: str) -> str:
 def test_a_refused_mapping(binary: Callable[[str], Path], name: str, error: str, output: str) -> None:
     """Go's sysAlloc (mem_linux.go) tells three kinds of refusal apart: it throws for one, and just exits for two."""
     record = booted(binary(name), rules(f'call="mmap",errno="{error}",when="1"'))
-    ended = ("throw", "runtime: cannot allocate memory") if error == "ENOMEM" else ("exit", "exit status 2")
+    said = output.strip()
+    ended = ("throw", "runtime: cannot allocate memory") if error == "ENOMEM" else ("exit", f"exit status 2: {said}")
 
     assert (record.outcome["kind"], record.outcome["message"]) == ended
     assert record.outcome["exit_status"] == 2
