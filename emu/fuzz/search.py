@@ -12,17 +12,19 @@ from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
-from emu.fuzz.grammar import CONTRACT
+from emu.fuzz.grammar import CONTRACT, HOSTILE
 from emu.fuzz.mutation import mutate
 from emu.fuzz.novelty import Seen, cover, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Plan, decode, is_legal
 from emu.fuzz.target import Result
+from syscalls.abi import MAP_FIXED
 from syscalls.events import SyscallEvent
 
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
 ARRIVED = (OK, "wrong-value")
+REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
 JOINED = 0.2  # how often two plans are put together
 MAX_CHANGES = 4
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
@@ -52,13 +54,13 @@ class Entry:
 
 
 class Search:
-    """One process's search.  *found* is handed every verdict that is not ok, with the plan that led to it."""
+    """One process's search.  *found* is handed every verdict that is not ok, with the run that led to it."""
 
     def __init__(
         self,
         target: Runner,
         corpus: Corpus,
-        found: Callable[[Plan, Verdict], None],
+        found: Callable[[Result, Verdict], None],
         tier: str,
         seed: str = "0",
         *,
@@ -108,6 +110,8 @@ class Search:
         """Run *plan*; keep it if it shows anything new, and hand on what is wrong.  *stored*: the corpus has it."""
         self.executions += 1
         result = self.target.run(plan)
+        if self.tier == CONTRACT and tier_of(result) != CONTRACT:
+            return result
         judged = verdict(result)
         found = traits(result.coverage)
         for entry in self.entries:
@@ -119,7 +123,7 @@ class Search:
             if not stored and plan.answers:
                 self.corpus.add(plan.encode())
         if judged.kind != OK:
-            self._found(plan, judged)
+            self._found(result, judged)
         return result
 
     def _next(self) -> Plan:
@@ -142,6 +146,19 @@ class Search:
         if rng.random() >= FAILED_SHARE:
             candidates = [one for one in candidates if not one.failed] or candidates
         return min(candidates, key=lambda one: one.shown)
+
+
+def tier_of(result: Result) -> str:
+    """The tier of what was answered in a run: that of its plan, unless a fixed mapping was put elsewhere.
+
+    mmap(2), MAP_FIXED: if the address cannot be used, the call fails.  That depends on the call that an answer meets,
+    so that the plan alone does not tell.
+    """
+    for event in result.calls:
+        fixed = event.name == "mmap" and event.overridden and event.args[3] & MAP_FIXED
+        if fixed and event.result != event.args[0] and event.errno not in REFUSALS:
+            return HOSTILE
+    return result.plan.tier
 
 
 class Blind(Search):

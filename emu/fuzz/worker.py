@@ -19,7 +19,7 @@ from emu.fuzz.grammar import CONTRACT
 from emu.fuzz.minimise import MAX_RUNS, minimise
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Plan, decode
-from emu.fuzz.target import Target
+from emu.fuzz.target import Result, Target
 from emu.image.image import Image, load
 
 TICK_SECONDS = 0.5  # between two writes of the state, and two looks at what the other processes found
@@ -127,7 +127,7 @@ class Worker:
 
     # Findings
 
-    def _found(self, plan: Plan, judged: Verdict) -> None:
+    def _found(self, result: Result, judged: Verdict) -> None:
         name = name_of(judged)
         if name in self._known:
             return
@@ -136,8 +136,8 @@ class Worker:
         if (self._settings.out / "findings" / name).exists():
             return
         if not pending.exists():
-            write_whole(pending, plan.encode())
-        self._explain(name, plan, judged)
+            write_whole(pending, result.plan.encode())
+        self._explain(name, result, judged)
         pending.unlink(missing_ok=True)
 
     def _finish_pending(self) -> None:
@@ -145,33 +145,34 @@ class Worker:
         for pending in sorted((self._settings.out / "pending").iterdir()):
             if pending.name.startswith(TEMPORARY):
                 continue
-            plan = decode(pending.read_bytes())
-            judged = verdict(self._target.run(plan))
+            result = self._target.run(decode(pending.read_bytes()))
+            judged = verdict(result)
             if judged.kind != OK:
-                self._found(plan, judged)
+                self._found(result, judged)
             pending.unlink(missing_ok=True)
 
-    def _explain(self, name: str, plan: Plan, judged: Verdict) -> None:
+    def _explain(self, name: str, result: Result, judged: Verdict) -> None:
         target, settings = self._target, self._settings
         limit = SLOW_RUNS if judged.kind in SLOW_KINDS else MAX_RUNS
-        legal = plan.tier == CONTRACT  # and it stays so: what is simpler is not always what a kernel may answer
+        tier = search.tier_of(result)  # it stays so: what is simpler is not always what a kernel may answer
 
         def same(one: Plan) -> bool:
             # The last verdict is kept: a run that is only long may later be called slow, without a closer look.
             nonlocal judged
-            if legal and one.tier != CONTRACT:
+            if tier == CONTRACT and one.tier != CONTRACT:
                 return False
-            seen = verdict(target.run(one))
-            if seen.key == judged.key:
+            result = target.run(one)
+            seen = verdict(result)
+            if seen.key == judged.key and (tier != CONTRACT or search.tier_of(result) == CONTRACT):
                 judged = seen
                 return True
             return False
 
-        plan = minimise(plan, same, limit)
+        plan = minimise(result.plan, same, limit)
         image, world = self._image, target.world_of(plan)
         about = About(
             image.name, image.sha256, image.go, str(settings.binary.resolve()), settings.begin, settings.until,
-            plan.tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,
+            tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,
         )  # fmt: skip
         record = boot(image, world, settings.until).to_json()
         elsewhere = [
