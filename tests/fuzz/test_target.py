@@ -27,8 +27,8 @@ from syscalls.kernel import Kernel
 from syscalls.world import Cgroup, Limits, World
 from tests.booted import image_of
 
-PLANS = int(os.environ.get("RT0_PLANS", "100"))
-"""How many random plans are compared with cold starts; `make fuzz-equality` takes 1,000."""
+PLANS = int(os.environ.get("RT0_PLANS", "60"))
+"""How many random plans are compared with cold starts; `make test-fuzz` takes 1,000."""
 MMAP = CALL_ROWS["mmap"]
 
 
