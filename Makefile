@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage test-fuzz check golden docs fixtures reference bench planted history clean
+.PHONY: help boot test test-damage test-fuzz check golden docs fixtures reference bench history planted clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
