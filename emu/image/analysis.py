@@ -75,8 +75,13 @@ def stated_version(elf: Elf, symbols: SymbolTable) -> str:
     return buildinfo.read(elf, symbols).go
 
 
+def is_listed(name: str) -> bool:
+    """Tell whether ``entries`` has the function *name*: of the runtime, internal/ and main, or of no package."""
+    return "." not in name or RUNTIME_PACKAGE.match(name) is not None
+
+
 def _entries(table: Pclntab) -> str:
-    kept = ((n, e) for n, e in table.by_name.items() if RUNTIME_PACKAGE.match(n) and n.isprintable())
+    kept = ((n, e) for n, e in table.by_name.items() if is_listed(n) and n.isprintable())
     lines = (f"{name}\t{' '.join(f'{entry:x}' for entry in entries)}\n" for name, entries in kept)
     return "\n" + "".join(lines)
 

@@ -24,6 +24,10 @@ RUNTIME_PACKAGE = re.compile(r"(?:runtime|internal)(?:/[^.\[]*)?\.|main\.main$")
 """Names whose details are kept: of the runtime, of internal/ packages, and main.main."""
 
 
+FLAT = 1024
+"""Bytes up to which a struct's leaves are listed once; larger ones are walked, where a range asks for little."""
+
+
 class Type(NamedTuple):
     """One type.  *elem* is a type id: what a pointer points at, a slice or an array holds; None where not followed."""
 
@@ -78,14 +82,20 @@ class Layouts:
         self._names, self._addrs, self._type_ids = tables.globals
         self._signatures = tables.signatures
         self._types: dict[int, Type] = {}
+        self._offsets: dict[int, list[int]] = {}
+        self._flat: dict[int, tuple[list[int], list[Leaf]]] = {}
 
     @cached_property
     def _rows(self) -> list[str]:
         return self._text.split("\n")[1:]
 
+    @cached_property
+    def _is_typed(self) -> bool:
+        return any(self.type(i).kind != "opaque" for i in range(len(self._rows)))
+
     def __bool__(self) -> bool:
         """True if there is any type beyond the bare sizes of symbols."""
-        return any(self.type(i).kind != "opaque" for i in range(len(self._rows)))
+        return self._is_typed
 
     @property
     def count(self) -> int:
@@ -109,8 +119,17 @@ class Layouts:
 
     def named(self, name: str) -> Type | None:
         """Return the type that Go calls *name*, or None."""
-        at = self._text.find(f"\n[{json.dumps(name, ensure_ascii=False)},")
+        start = f"[{json.dumps(name, ensure_ascii=False)},"
+        found = self._ids.get(start[: start.find('",')])
+        if found is not None and self._rows[found].startswith(start):
+            return self.type(found)
+        at = self._text.find(f"\n{start}")  # a name with a quote and a comma in it, which several may share up to there
         return None if at < 0 else self.type(self._text.count("\n", 0, at))
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        # The start of a row, up to the end of its name -> the first row that starts so.
+        return {row[: row.find('",')]: i for i, row in reversed(list(enumerate(self._rows)))}
 
     def global_(self, name: str) -> Global | None:
         """Return the package-level variable *name* ("runtime.sched"), or None."""
@@ -140,20 +159,21 @@ class Layouts:
 
     def signature(self, name: str) -> Signature | None:
         """Return what function *name* takes and returns; None without DWARF or outside the packages that are kept."""
-        start = self._signatures.find(f"\n{name}\t")
-        if start < 0:
+        row = self._signature_rows.get(name)
+        if row is None:
             return None
-        start += len(name) + 2
-        line, parameters, results = json.loads(self._signatures[start : self._line_end(start)])
+        line, parameters, results = json.loads(row)
         return Signature(name, self._named_types(parameters), self._named_types(results), line)
 
     def signature_names(self) -> list[str]:
         """Return the functions that have a signature."""
-        return [line.partition("\t")[0] for line in self._signatures.split("\n")[1:]]
+        return list(self._signature_rows)
 
-    def _line_end(self, start: int) -> int:
-        end = self._signatures.find("\n", start)
-        return len(self._signatures) if end < 0 else end
+    @cached_property
+    def _signature_rows(self) -> dict[str, str]:
+        return {
+            name: row for name, _, row in (line.partition("\t") for line in self._signatures.split("\n")[1:]) if row
+        }
 
     def _named_types(self, flat: list[str | int]) -> tuple[tuple[str, Type], ...]:
         return tuple((str(n), self.type(int(t))) for n, t in zip(flat[::2], flat[1::2], strict=True))
@@ -190,8 +210,14 @@ class Layouts:
             yield from self._leaves(root, 0, low, high, path)
 
     def _leaves(self, t: Type, at: int, low: int, high: int, path: str) -> Iterator[Leaf]:
-        if t.kind == "struct":
-            for name, offset, type_id in t.members:
+        if t.kind == "struct" and t.size <= FLAT:
+            offsets, flat = self._flattened(t)
+            for i in range(max(bisect_right(offsets, low - at) - 1, 0), bisect_left(offsets, high - at)):
+                tail, offset, kind = flat[i]
+                if at + offset + kind.size > low:
+                    yield Leaf(path + tail if path else tail.removeprefix("."), at + offset, kind)
+        elif t.kind == "struct":
+            for name, offset, type_id in t.members[self._first_member(t, low - at) :]:
                 start = at + offset
                 if start >= high:
                     break
@@ -207,6 +233,27 @@ class Layouts:
                     yield from self._leaves(elem, at + i * elem.size, low, high, f"{path}[{i}]")
         elif t.size and at < high and at + t.size > low:
             yield Leaf(path, at, t)
+
+    def _first_member(self, t: Type, low: int) -> int:
+        # The number of the first member of a struct that can have a byte at offset *low* or later.
+        offsets = self._offsets.get(t.id)
+        if offsets is None:
+            offsets = self._offsets[t.id] = [offset for _, offset, _ in t.members]
+        first = max(bisect_right(offsets, low) - 1, 0)
+        return bisect_left(offsets, offsets[first]) if offsets else 0  # empty members share an offset with the next
+
+    def _flattened(self, t: Type) -> tuple[list[int], list[Leaf]]:
+        # Every leaf of a small struct, with paths to be appended to the struct's own; many variables share such types.
+        found = self._flat.get(t.id)
+        if found is None:
+            leaves = [
+                leaf
+                for name, offset, type_id in t.members
+                if name != "_"
+                for leaf in self._leaves(self.type(type_id), offset, 0, t.size, f".{name}")
+            ]
+            found = self._flat[t.id] = [leaf.offset for leaf in leaves], leaves
+        return found
 
     def _is_bytes(self, t: Type) -> bool:
         return t.elem is not None and self.type(t.elem).kind == "uint8"

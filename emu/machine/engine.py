@@ -74,6 +74,10 @@ class Engine:
         self._write_raw("msr", struct.pack("<I4xQ", EFER, EFER_VALUE))
         self.write("cr0", CR0)
         self.error: BaseException | None = None
+        self._at_block: dict[int, list[Callable[[int, int, int, int], None]]] = {}
+        self._block_callback = self._callback(
+            CODE_HOOK, self._on_watched_block
+        )  # one for all: each takes 10 us to make
         self.counter = accel.counter(self.uc)
         self._context, self._new = ctypes.c_void_p(), ctypes.c_void_p()
         for context in (self._context, self._new):
@@ -90,6 +94,8 @@ class Engine:
                 self._library.uc_context_free(getattr(self, name))
                 setattr(self, name, None)
         self._callbacks.clear()
+        self._block_callback = None
+        self._at_block = {}
         self.uc.close()
 
     def __del__(self) -> None:
@@ -159,6 +165,9 @@ class Engine:
     # Hooks
 
     def _add(self, kind: int, prototype: Any, function: Callable[..., Any], begin: int, end: int, *extra: int) -> int:
+        return self._hook(kind, self._callback(prototype, function), begin, end, *extra)
+
+    def _callback(self, prototype: Any, function: Callable[..., Any]) -> Any:
         def guarded(*args: Any) -> Any:
             try:
                 return function(*args)
@@ -169,7 +178,10 @@ class Engine:
                 return 0
 
         callback = prototype(guarded)
-        self._callbacks.append(callback)
+        self._callbacks.append(callback)  # the engine has only its address
+        return callback
+
+    def _hook(self, kind: int, callback: Any, begin: int, end: int, *extra: int) -> int:
         handle = ctypes.c_size_t()
         status = self._library.uc_hook_add(
             self.handle,
@@ -204,15 +216,24 @@ class Engine:
     def on_block(self, addr: int, function: Callable[[int, int, int, int], None]) -> int:
         """Call *function* when control is transferred to *addr*; returns a handle for :meth:`remove`.
 
+        A second function at one address shares the hook of the first, and its handle is 0.
+
         For entries of functions and return addresses, which always begin a block.  A hook on the instruction would do
         the same, but the engine looks through all hooks of that kind for each instruction that it translates: 116 of
         them made a boot 10 ms slower (measured), against 2 ms for these.
         """
-        return self._add(HOOK_BLOCK, CODE_HOOK, function, addr, addr)
+        at = self._at_block.setdefault(addr, [])
+        at.append(function)
+        return self._hook(HOOK_BLOCK, self._block_callback, addr, addr) if len(at) == 1 else 0
+
+    def _on_watched_block(self, uc: int, addr: int, size: int, data: int) -> None:
+        for function in self._at_block[addr]:
+            function(uc, addr, size, data)
 
     def remove(self, hook: int) -> None:
-        """Take a hook away."""
-        check(self._library.uc_hook_del(self.handle, hook), "uc_hook_del")
+        """Take a hook away; 0 is none."""
+        if hook:
+            check(self._library.uc_hook_del(self.handle, hook), "uc_hook_del")
 
     # Running
 
