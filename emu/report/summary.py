@@ -14,6 +14,11 @@ from emu.report.views import described
 
 ENTRY = ("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go")
 KINDS = {"exec": "static", "pie": "static and position-independent", "dynamic": "dynamically linked"}
+# Views of what later functions change: their state is that at the end, whoever made them.
+BEHIND_POINTERS = (
+    "runtime.allgs", "runtime.allp", "runtime.mheap_.arenaHints", "runtime.mheap_.userArena.arenaHints",
+    "runtime.stackpool",
+)  # fmt: skip
 MAX_OUTPUT = 40  # lines of the guest's output
 
 
@@ -143,7 +148,8 @@ class Summary:
 
     def _shown(self, value: Value, found: Captured) -> str:
         if value.view in self.record.views:
-            return described(value.view, found.value)
+            shown = described(value.view, found.value)
+            return f"{shown} (at the end)" if value.view in BEHIND_POINTERS else shown
         write = self._writes.get(found.source)
         kind = write.type if write else ""
         shown = words.value(found.value, kind, value.unit)
