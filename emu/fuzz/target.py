@@ -29,17 +29,18 @@ from emu.machine.outcome import Outcome
 from syscalls import abi
 from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
-from syscalls.world import Limits, Memory, World
+from syscalls.world import File, Limits, Memory, World
 
 OSINIT = "runtime.osinit"
 QUICK = 4_000_000  # instructions more than the unchanged run takes: some 20 ms
-FULL = 400_000_000  # instructions of a run that is looked at closely: some 2 s
+FULL = 100_000_000  # instructions of a run that is looked at closely: some 0.3 s; 8,192 Ps take 50 million
 TRAPS = 20_000
 MEMORY = 256 << 20  # bytes that a guest may touch; the unchanged run touches some 6 MiB
 SLOW = "slow"
 """An outcome that says nothing: of runs that were stopped at the quick limit where others were seen to come to an end,
 and of runs that are not of the tier."""
 CONFIRMATIONS = 3
+WORTH = 10  # runs in one World after which there are snapshots before each of its calls
 
 # What is read when a run has reached its end, by the name that a model knows; the first that the program has.
 VALUES = {
@@ -137,8 +138,7 @@ class Target:
         limit = world.limits.instructions
         self._quick = replace(world, limits=replace(world.limits, instructions=min(machine.total() + QUICK, limit)))
         self._full = world
-        if self._arrived.kind == "reached" and world == self.world:
-            self._climb()
+        self._runs = 0
         return self._arrived
 
     def run(self, plan: Plan) -> Result:
@@ -160,6 +160,9 @@ class Target:
             return self._result(plan, {"kind": SLOW, "message": "the World does not fit into the machine"})
         outcome = self._stand_in(world)
         if outcome.kind == "reached":
+            self._runs += 1
+            if self._runs == WORTH:
+                self._climb()
             plan = self._effective(plan)
             outcome = self._go(plan, self._quick)
             if outcome.kind == "limit" and outcome.at != "deadlock":
@@ -188,6 +191,9 @@ class Target:
     def _climb(self) -> None:
         # Snapshots before all calls of the unchanged run, but for the first, which is as good as at *begin*.
         machine = self.machine
+        machine.kernel.answer_by(self._own_rules)
+        snapshot.restore(machine, self._steps[0].moment)
+        self._show(self._full.files)
         machine.before_call = lambda _nr, _args: len(machine.kernel.events) > self._done
         machine.world = self._quick
         stop_at = self._stop_at + machine.loaded.bias
@@ -212,13 +218,16 @@ class Target:
         kernel.answer_by(self._own_rules)
         step = self._step_for(plan)
         snapshot.restore(machine, step.moment)
-        files = plan.to_world(self._full).files if plan.files() else self._full.files
-        if files != self._files:
-            self._files = files
-            kernel.replace_files(files)
+        self._show(plan.to_world(self._full).files if plan.files() else self._full.files)
         kernel.answer_by(self._own_rules.ahead(plan.rules(self._steps[0].made, step.made)))
         machine.world = world
         return machine.run(self._stop_at + machine.loaded.bias, self.until)
+
+    def _show(self, files: tuple[File, ...]) -> None:
+        # Let the guest's tree have these files of the World's.
+        if files != self._files:
+            self._files = files
+            self.machine.kernel.replace_files(files)
 
     def _looked_at_closely(self, plan: Plan, outcome: Outcome) -> Outcome:
         key = unwind.bootstrap(unwind.functions(self.machine, self.image))
