@@ -61,6 +61,11 @@ def bench() -> str:
     return refreshed((DOCS / "bench.md").read_text(), shell)
 
 
+def sweep() -> str:
+    """docs/sweep.md with every screen that it shows taken afresh."""
+    return refreshed((DOCS / "sweep.md").read_text(), shell)
+
+
 def readme() -> str:
     """README.md with every screen that it shows taken afresh."""
     return refreshed(README.read_text(), shell)
@@ -69,7 +74,12 @@ def readme() -> str:
 def write() -> list[str]:
     """Rewrite every page and return the names of those that changed."""
     made = {DOCS / f"{name}.md": page(name) for name in TEMPLATES} | {README: readme()}
-    made |= {DOCS / "history.md": releases(), DOCS / "history.svg": chart.svg(), DOCS / "bench.md": bench()}
+    made |= {
+        DOCS / "history.md": releases(),
+        DOCS / "history.svg": chart.svg(),
+        DOCS / "bench.md": bench(),
+        DOCS / "sweep.md": sweep(),
+    }
     changed = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     for path in changed:
         path.write_text(made[path])

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import duckdb
 
 from docs.generate import pages
 from emu.sweep import store
+
+
+def test_screens_are_current(golden: Callable[[str, str], None]) -> None:
+    """``make docs`` (or ``make golden``) takes them afresh."""
+    golden("docs/sweep.md", pages.sweep())
 
 
 def test_page_has_every_column() -> None:
