@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS, Row
@@ -79,6 +80,7 @@ def meaning(answer: Answer) -> Meaning:
     return Meaning(arguments=((payload[0] % 6 if payload else 0, _signed(payload[1:])),))
 
 
+@lru_cache(maxsize=1 << 14)
 def is_legal(answer: Answer) -> bool:
     """Say whether a Linux kernel may legally answer so."""
     row, payload = ROWS[answer.row], answer.payload

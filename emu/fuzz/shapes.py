@@ -130,11 +130,16 @@ def _cgroup(rng: Random, _: Hints) -> bytes:
     return b"".join(lines)
 
 
-CGROUP_LINE = rb"(0:|[1-9][0-9]{0,2}:[a-z_,=.A-Z0-9]+):/[^\n\0]*\n"
+CGROUP_LINE = re.compile(rb"(0:|[1-9][0-9]{0,2}:[a-z_,=.A-Z0-9]+):/[^\n\0]*\n")
+
+
+def _all_lines(data: bytes, line: re.Pattern[bytes]) -> bool:
+    # A line at a time: one pattern for all of them goes back and forth too long.
+    return all(line.fullmatch(one + b"\n") for one in data[:-1].split(b"\n")) if data.endswith(b"\n") else not data
 
 
 def _is_cgroup(data: bytes) -> bool:
-    return len(data) <= 1 << 16 and re.fullmatch(rb"(" + CGROUP_LINE + rb")*", data) is not None
+    return _all_lines(data, CGROUP_LINE)
 
 
 # /proc/self/mountinfo: proc_pid_mountinfo(5); blanks, newlines and backslashes stand in octal.
@@ -160,11 +165,13 @@ def _mountinfo(rng: Random, _: Hints) -> bytes:
     return b"".join(_mount_line(rng, n) for n in range(20, 20 + rng.randint(1, rng.choice((2, 6, 40)))))
 
 
-MOUNT_LINE = rb"\d+ \d+ \d+:\d+ /[^\s\0]* /[^\s\0]* [^\s\0]+ ([a-z_]+(:\d+)? )*- [^\s\0]+ [^\s\0]+ [^\s\0]+\n"
+MOUNT_LINE = re.compile(
+    rb"\d+ \d+ \d+:\d+ /[^\s\0]* /[^\s\0]* [^\s\0]+ (?:[a-z_]+(?::\d+)? )*- [^\s\0]+ [^\s\0]+ [^\s\0]+\n"
+)
 
 
 def _is_mountinfo(data: bytes) -> bool:
-    return len(data) <= 1 << 20 and re.fullmatch(rb"(" + MOUNT_LINE + rb")*", data) is not None
+    return _all_lines(data, MOUNT_LINE)
 
 
 # /proc/self/auxv: getauxval(3), pairs up to AT_NULL.  Only what the World does not fix already.
