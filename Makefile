@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage test-fuzz check golden docs fixtures reference bench history planted clean
+.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -31,6 +31,9 @@ check: $(INSTALLED) ## lint, format, types, direction of imports; all of them, w
 		echo "$$tool"; $(BIN)/$$tool || failed="$$failed  $${tool%% *}"; \
 	done; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+layout-check: $(INSTALLED) ## what is assumed of Go's runtime, against the debugging information of real programs
+	$(BIN)/python -m pytest -q tests/boot/test_catalogue.py
 
 golden: $(INSTALLED) ## rewrite golden records and generated pages, showing what changes
 	$(BIN)/python -m pytest -q --update-golden $(ARGS)

@@ -115,7 +115,7 @@ ROWS = (
     Row(
         "internal/cpu.Initialize",
         "Reads the CPU's features by CPUID, and what GODEBUG=cpu.* takes away.",
-        since=(1, 11),
+        since=(1, 12),
     ),
     Row("runtime.getRandomData", "Stretches AT_RANDOM's 16 bytes, or reads /dev/urandom.", until=(1, 21)),
     Row("runtime.randinit", "Seeds the runtime's ChaCha8 from AT_RANDOM, or /dev/urandom.", since=(1, 22)),
@@ -171,7 +171,7 @@ ROWS = (
     Row("runtime.makeslice", "Allocates the buffers of the mutex profile.", since=(1, 23), within=SCHEDINIT),
     Row("runtime.defaultGOMAXPROCSInit", "Finds the control group's CPU limit files.", since=(1, 25)),
     Row("runtime.lock", "Takes sched.lock.", until=(1, 13), within=SCHEDINIT),
-    Row("runtime.lock2", "Takes sched.lock.", since=(1, 14), within=SCHEDINIT),
+    Row("runtime.lock2", "Takes sched.lock.", since=(1, 15), within=SCHEDINIT),
     Row("runtime.nanotime", "Reads the monotonic clock.", until=(1, 13), within=SCHEDINIT),
     Row(
         "runtime.nanotime1",
@@ -180,7 +180,7 @@ ROWS = (
         within=SCHEDINIT,
     ),
     Row("runtime.gogetenv", "Looks up GOMAXPROCS.", within=SCHEDINIT),
-    Row("runtime.atoi", "Parses GOMAXPROCS.", until=(1, 24), within=SCHEDINIT),
+    Row("runtime.atoi", "Parses GOMAXPROCS.", until=(1, 18), within=SCHEDINIT),
     Row("runtime.atoi32", "Parses GOMAXPROCS.", until=(1, 11), within=SCHEDINIT),
     Row("runtime.atoi64", "Parses GOMAXPROCS.", since=(1, 19), until=(1, 24), within=SCHEDINIT),
     Row("internal/runtime/strconv.Atoi64", "Parses GOMAXPROCS.", since=(1, 25), until=(1, 25), within=SCHEDINIT),

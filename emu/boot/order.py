@@ -52,11 +52,15 @@ STEPS = (
         "tracebackinit archauxv vdso_init_from_sysinfo_ehdr",
         {
             "sysauxv": "vdsoauxv vdsoInitFromSysinfoEhdr vdsoFindVersion vdsoParseSymbols",
-            "malg": "cpuinit internal/cpu.Initialize",
+            "malg": "cpuinit",
             "alginit": "initAlgAES",
         },
     ),
-    Step((1, 12), "msigsave goenvs atoi32", {"itabsinit": "rtsigprocmask", "gogetenv": "atoi"}),
+    Step(
+        (1, 12),
+        "msigsave goenvs atoi32",
+        {"cpuinit": "internal/cpu.Initialize", "itabsinit": "rtsigprocmask", "gogetenv": "atoi"},
+    ),
     Step((1, 13), "", {"getproccount": "getHugePageSize"}),
     # uname, for the kernels that corrupt vector registers; fastrandinit, inlined, draws its seed before there is an m.
     Step(

@@ -213,7 +213,7 @@ VALUES: tuple[Value, ...] = (
           ("runtime.memstats.next_gc", "runtime.gcController.gcPercentHeapGoal"), inputs=("value:gcPercent",),
           key=False),
     Value("triggerRatio", "", "Part of the growth at which a collection starts.", ("runtime.gcinit",),
-          ("runtime.memstats.triggerRatio", "runtime.memstats.triggerratio"), inputs=("source:7/8, mgc.go",),
+          ("runtime.memstats.triggerRatio", "runtime.gcController.triggerRatio"), inputs=("source:7/8, mgc.go",),
           key=False),
     Value("work.startSema", "", "One collection may start at a time.", ("runtime.gcinit",),
           ("runtime.work.startSema",), inputs=("source:1, mgc.go",), key=False),

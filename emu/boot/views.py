@@ -202,7 +202,7 @@ def hashing(r: Reader) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for prefix, aes, keys in (
         ("runtime.", "useAeshash", ("aeskeysched", "hashkey")),
-        ("internal/runtime/maps.", "UseAeshash", ("aeskeysched", "hashkey", "AESKeySched", "HashKey")),
+        ("internal/runtime/maps.", "UseAeshash", ("aeskeysched", "hashkey")),
     ):
         for name in (aes, *keys):
             if r.has(prefix + name):

@@ -96,7 +96,7 @@ def stack_pools(view: list[dict[str, Any]]) -> str:
 
 def hashing(view: dict[str, Any]) -> str:
     """The key of the portable hash."""
-    key: list[int] = next((view[name] for name in ("hashkey", "HashKey") if name in view), [])
+    key: list[int] = view.get("hashkey", [])
     return ", ".join(hex(word) for word in key)
 
 

@@ -31,19 +31,22 @@ class Decoder:
         import capstone  # 0.15 s, and only the builder needs it
         from capstone import x86
 
-        self._engine: Any = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-        self._engine.detail = True
+        self._fast: Any = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        self._exact: Any = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        self._exact.detail = True  # five times slower, so only asked about the few that may hold an address
         self._jumps = frozenset({capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL})
         self._lea, self._immediate, self._memory = x86.X86_INS_LEA, x86.X86_OP_IMM, x86.X86_OP_MEM
 
     def references(self, code: bytes, entry: int) -> Iterator[Reference] | None:
         """Return every linker's address in the function *code* at *entry*; None if it holds what is no instruction."""
         found, end = [], entry
-        for instruction in self._engine.disasm(code, entry):
-            end = instruction.address + instruction.size
-            reference = self._reference(instruction, entry, len(code))
-            if reference is not None:
-                found.append(reference)
+        for address, size, mnemonic, operands in self._fast.disasm_lite(code, entry):
+            end = address + size
+            if "rip" in operands or (mnemonic[0] in "jc" and operands.startswith("0x")):
+                (instruction,) = self._exact.disasm(code[address - entry : end - entry], address)
+                reference = self._reference(instruction, entry, len(code))
+                if reference is not None:
+                    found.append(reference)
         return iter(found) if end == entry + len(code) else None
 
     def _reference(self, instruction: Any, entry: int, size: int) -> Reference | None:
