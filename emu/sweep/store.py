@@ -11,6 +11,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
+from operator import add
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -162,16 +164,16 @@ class Store:
     def _json(self, row: Row, number: int, vary: dict[str, str], names: tuple[str, ...]) -> str:
         program = self._programs[number]
         assert row.totals is not None
-        outcome = json.loads(row.outcome)
+        kind, message = _ended(row.outcome)
         plain = {
             "image": program.image, "world": row.digest, "shown": self._names, "until": self._until,
             "version": version(), "binary": _text(program.name), "go": program.go,
             "vary": {_text(knob): _text(text) for knob, text in vary.items()}, "settings": row.world,
-            "outcome": outcome["kind"], "message": outcome["message"], "detail": outcome,
+            "outcome": kind, "message": message,
             **dict(zip(("instructions", "syscalls", "tasks"), row.totals, strict=True)),
         }  # fmt: skip
-        results = ",".join(f"{json.dumps(name)}:{value}" for name, value in zip(names, row.values, strict=True))
-        return f'{json.dumps(plain)[:-1]},"results":{{{results}}}}}'
+        results = ",".join(map(add, _keys(names), row.values))
+        return f'{json.dumps(plain)[:-1]},"detail":{row.outcome},"results":{{{results}}}}}'
 
     def read(self, names: tuple[str, ...], wanted: dict[tuple[int, str], list[int]]) -> Iterator[Row]:
         """The rows of *wanted*: (program's number, World's digest) -> the points that they are."""
@@ -188,6 +190,18 @@ class Store:
             texts = tuple(json.dumps(values[name], separators=(",", ":"), sort_keys=True) for name in names)
             for index in wanted.get((numbers.get(image, -1), digest), ()):
                 yield Row(index, digest, settings, detail, (instructions, syscalls, tasks), texts)
+
+
+@cache
+def _keys(names: tuple[str, ...]) -> list[str]:
+    # What stands before each value of an object.
+    return [f"{json.dumps(name)}:" for name in names]
+
+
+@lru_cache(maxsize=256)
+def _ended(outcome: str) -> tuple[str, str]:
+    plain = json.loads(outcome)
+    return plain["kind"], plain["message"]
 
 
 def _text(text: str) -> str:
