@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def image_of(path: Path | None = None) -> Image:
     return load(path or BUNDLED)
 
 
-@cache
+@lru_cache(maxsize=48)  # records are large: a thousand of them are a GiB
 def booted(path: Path | None = None, *settings: str, world: str | None = None, until: str = MSTART) -> BootRecord:
     """The record of the program at *path* in the default World (or *world*) with *settings* (``KEY=VALUE``)."""
     return boot(image_of(path), load_world(world, settings), until)
