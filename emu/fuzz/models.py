@@ -12,11 +12,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from emu.fuzz.grammar import CGROUP_ROOT, ROWS, THP
+from emu.fuzz import groups, shapes
+from emu.fuzz.grammar import ROWS, THP
 from emu.fuzz.plan import ARGUMENT, CONTENTS, meaning
 from syscalls.abi import AT_PAGESZ
 from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
+from syscalls.tree.cgroup import proc_cgroup
+from syscalls.tree.mounts import mounts
 
 if TYPE_CHECKING:
     from emu.fuzz.target import Result
@@ -25,6 +28,8 @@ P_IDLE, P_RUNNING = 0, 1  # runtime/runtime2.go
 CONTAINERS_SINCE = (1, 25)  # GOMAXPROCS follows the control group's limit
 HUGE_PAGES_SINCE = (1, 13)
 MAX_DATA = 1 << 20  # bytes; a rule may claim any number
+SELF_CGROUP, SELF_MOUNTINFO = "/proc/self/cgroup", "/proc/self/mountinfo"
+LIMIT_FILES = ("/cpu.max", "/cpu.cfs_quota_us")
 CPU_MAX = re.compile(rb"(max|\d{1,18}) (\d{1,18})\n")
 
 
@@ -63,6 +68,13 @@ class Calls:
             if answer.kind < ARGUMENT and ROWS[answer.row].call == event.name and answer.nth in (0, nth):
                 return (meaning(answer).data or b"").ljust(event.result, b"\0")
         return None
+
+    def is_answered(self, nth: int, event: SyscallEvent) -> bool:
+        """Say whether *event*, which a rule applied to, was answered rather than performed with other arguments."""
+        for answer in self._result.plan.answers:
+            if answer.kind <= ARGUMENT and ROWS[answer.row].call == event.name and answer.nth in (0, nth):
+                return answer.kind != ARGUMENT
+        return True
 
     def opened(self, event: SyscallEvent) -> str | None:
         """The path that *event* opened, or tried to; None if it is another call."""
@@ -122,21 +134,13 @@ def huge_page(result: Result, calls: Calls) -> Iterator[Wrong]:
     contents = calls.contents(THP)
     if contents is None:
         contents = result.world.thp.pmd_size or b""
-    if reads and reads[0][1].overridden and reads[0][1].args[2] and not _is_cut(result, reads[0][0]):
+    if reads and reads[0][1].overridden and calls.is_answered(*reads[0]):
         contents = calls.data(*reads[0]) or b""
     found = re.fullmatch(rb"(\d{1,25})\n?", contents)
     said = int(found[1]) if found else 0
     expected = said if said.bit_count() == 1 else 0
     if reads is None or got != expected:
         yield Wrong("runtime.getHugePageSize", f"physHugePageSize is {got}, and the file says {contents[:40]!r}")
-
-
-def _is_cut(result: Result, nth: int) -> bool:
-    # Whether the nth read was performed, with another size.
-    for answer in result.plan.answers:
-        if answer.kind <= ARGUMENT and ROWS[answer.row].call == "read" and answer.nth in (0, nth):
-            return answer.kind == ARGUMENT
-    return False
 
 
 def page(result: Result, _: Calls) -> Iterator[Wrong]:
@@ -180,7 +184,7 @@ def group_limit(calls: Calls) -> int | None:
         return None if not found else _limit(found[1], int(found[2]))
     quota, period = _read_whole(calls, "/cpu.cfs_quota_us"), _read_whole(calls, "/cpu.cfs_period_us")
     if quota is None and period is None:
-        return None if _looked_for_group(calls) else 1 << 31
+        return None if _has_limit_file(calls) else 1 << 31
     if quota == b"-1\n":
         return 1 << 31
     if any(text is None or not re.fullmatch(rb"\d{1,18}\n", text) for text in (quota, period)):
@@ -196,8 +200,8 @@ def _limit(quota: bytes, period: int) -> int | None:
     return max(math.ceil(int(quota) / period), 2) if period else None
 
 
-def _looked_for_group(calls: Calls) -> bool:
-    return any((calls.opened(event) or "").startswith(CGROUP_ROOT) for event in calls.events)
+def _has_limit_file(calls: Calls) -> bool:
+    return any(event.result >= 0 and (calls.opened(event) or "").endswith(LIMIT_FILES) for event in calls.events)
 
 
 def _read_whole(calls: Calls, name: str) -> bytes | None:
@@ -210,6 +214,30 @@ def _read_whole(calls: Calls, name: str) -> bytes | None:
     if data is None or len(data) >= event.args[2] or (event.overridden and not data.endswith(b"\n")):
         return None
     return data
+
+
+def limit_file(result: Result, calls: Calls) -> Iterator[Wrong]:
+    """The CPU limit is that of the program's own control group, and read from where that is mounted."""
+    if result.release < CONTAINERS_SINCE or not all(_whole(calls, path) for path in (SELF_CGROUP, SELF_MOUNTINFO)):
+        return
+    said, mounted = calls.contents(SELF_CGROUP), calls.contents(SELF_MOUNTINFO)
+    said = proc_cgroup(result.world).encode() if said is None else said
+    mounted = "".join(mount.mountinfo() for mount in mounts(result.world)).encode() if mounted is None else mounted
+    if not (shapes.CGROUP.legal(said) and shapes.MOUNTINFO.legal(mounted) and groups.is_plain(said, mounted)):
+        return
+    expected = groups.limit_file(said, mounted)
+    wanted = None if expected is None else re.sub(r"/{2,}", "/", expected.decode("utf-8", "surrogateescape"))
+    got = next((path for event in calls.events if (path := calls.opened(event) or "").endswith(LIMIT_FILES)), None)
+    if got != wanted:
+        yield Wrong("internal/runtime/cgroup.FindCPU", f"the limit is read from {got}, and should be from {wanted}")
+
+
+def _whole(calls: Calls, path: str) -> bool:
+    # The file at *path* was opened and read to its end, by calls that were performed.
+    reads = calls.reads_of(lambda opened: opened == path)
+    if not reads or any(event.result < 0 for _, event in reads):
+        return False
+    return not any(event.overridden and calls.is_answered(nth, event) for nth, event in reads)
 
 
 def processors(result: Result, _: Calls) -> Iterator[Wrong]:
@@ -228,7 +256,7 @@ def processors(result: Result, _: Calls) -> Iterator[Wrong]:
         yield Wrong("runtime.procresize", f"gomaxprocs is {got}, and {', '.join(wrong)}")
 
 
-MODELS = (cpus, huge_page, page, maxprocs, processors)
+MODELS = (cpus, huge_page, page, maxprocs, limit_file, processors)
 
 
 def wrong_values(result: Result) -> list[Wrong]:
