@@ -17,6 +17,8 @@ KINDS = (OK, REFUSED, "exit", "signal", "hang", "memory", "deadlock", "unsupport
 ``hang``, ``memory`` and ``deadlock`` are its limits, told apart; ``wrong-value`` reached its end with a value that a
 model contradicts; ``defect`` is a bug of ours.
 """
+CHANGING = re.compile(r"(?<=from )/.*?(?=, and|$)|0x[0-9a-f]+|\d+|b'.*'", re.DOTALL)
+"""What differs in the message from run to run of the same finding: paths, addresses, numbers, contents."""
 LIMITS = {"memory": "memory", "deadlock": "deadlock"}
 
 
@@ -35,7 +37,7 @@ class Verdict(NamedTuple):
 
         The message says nothing of where a limit was met.
         """
-        message = re.sub(r"0x[0-9a-f]+|\d+|b'.*'", "N", self.message) if self.kind in ("throw", "wrong-value") else ""
+        message = CHANGING.sub("N", self.message) if self.kind in ("throw", "wrong-value") else ""
         return " | ".join((self.kind, message, self.function, " < ".join(self.stack)))
 
 

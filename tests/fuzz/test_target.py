@@ -159,6 +159,9 @@ def test_keys_forget_numbers_but_not_places() -> None:
     assert one.key == one._replace(message="index 9 of 8").key
     assert one.key != one._replace(function="runtime.g").key
     assert one.key != one._replace(message="bad index").key
+    path = one._replace(message="the limit is read from /a b/cpu.max, and should be from /x\\y")
+    assert path.key == path._replace(message="the limit is read from /c, and should be from /d").key
+    assert path.key != path._replace(message="the limit is read from None, and should be from /d").key
 
 
 def test_hang_names_the_function_that_spins(image: Image) -> None:
