@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from emu.fuzz import groups, shapes
@@ -20,6 +22,7 @@ from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
 from syscalls.tree.cgroup import proc_cgroup
 from syscalls.tree.mounts import mounts
+from syscalls.world import Cgroup, World
 
 if TYPE_CHECKING:
     from emu.fuzz.target import Result
@@ -40,13 +43,22 @@ class Wrong(NamedTuple):
     message: str
 
 
+OPENS, READS = ("openat", "open"), ("read", "pread64")
+
+
+def _path(event: SyscallEvent) -> str:
+    path = event.detail.get(COMPILED[event.nr].path_index, b"").decode("utf-8", "surrogateescape")
+    return re.sub(r"/{2,}", "/", path) if "//" in path else path
+
+
 class Calls:
     """The calls of a run, and what the guest was given by each."""
 
     def __init__(self, result: Result) -> None:
         self._result = result
         self.events = result.calls
-        self._planned: dict[tuple[str, int], bytes] = {}
+        # Which calls open files, and the paths of those.
+        self.opens = [(at, _path(event)) for at, event in enumerate(self.events) if event.name in OPENS]
 
     def named(self, *names: str) -> Iterator[tuple[int, SyscallEvent]]:
         """(which of its name, from 1; event) of the calls of *names*."""
@@ -76,28 +88,24 @@ class Calls:
                 return answer.kind != ARGUMENT
         return True
 
-    def opened(self, event: SyscallEvent) -> str | None:
-        """The path that *event* opened, or tried to; None if it is another call."""
-        if event.name not in ("open", "openat"):
-            return None
-        path = event.detail.get(COMPILED[event.nr].path_index, b"")
-        return re.sub(r"/{2,}", "/", path.decode("utf-8", "surrogateescape"))
-
     def reads_of(self, wanted: Callable[[str], bool]) -> list[tuple[int, SyscallEvent]] | None:
         """The reads of the first file whose path is *wanted*; None if it was not opened."""
-        fd = None
+        first = next((at for at, path in self.opens if not self._odd(at) and wanted(path)), None)
+        if first is None:
+            return None
+        fd = self.events[first].result
         found = []
-        counts: dict[str, int] = {}
-        for event in self.events:
-            counts[event.name] = counts.get(event.name, 0) + 1
-            path = self.opened(event)
-            if path is not None and fd is None and event.result >= 0 and not event.overridden and wanted(path):
-                fd = event.result
-            elif fd is not None and event.name in ("read", "pread64") and event.args[0] == fd:
+        counts = Counter(event.name for event in self.events[: first + 1])
+        for event in self.events[first + 1 :]:
+            counts[event.name] += 1
+            if event.name in READS and event.args[0] == fd:
                 found.append((counts[event.name], event))
-            elif fd is not None and event.name == "close" and event.args[0] == fd:
+            elif event.name == "close" and event.args[0] == fd:
                 break
-        return None if fd is None else found
+        return found
+
+    def _odd(self, at: int) -> bool:
+        return self.events[at].result < 0 or self.events[at].overridden
 
     def contents(self, path: str) -> bytes | None:
         """What the file at *path*, which the plan or the World wrote down, holds; None if neither did."""
@@ -128,7 +136,7 @@ def huge_page(result: Result, calls: Calls) -> Iterator[Wrong]:
     got = result.values.get("physHugePageSize", 0)
     if not got:
         return
-    if any(calls.opened(event) == THP and event.overridden and event.result >= 0 for event in calls.events):
+    if any(path == THP and calls.events[at].overridden and calls.events[at].result >= 0 for at, path in calls.opens):
         return  # a descriptor out of thin air: what it refers to says the plan, not the path
     reads = calls.reads_of(lambda path: path == THP)
     contents = calls.contents(THP)
@@ -201,7 +209,7 @@ def _limit(quota: bytes, period: int) -> int | None:
 
 
 def _has_limit_file(calls: Calls) -> bool:
-    return any(event.result >= 0 and (calls.opened(event) or "").endswith(LIMIT_FILES) for event in calls.events)
+    return any(path.endswith(LIMIT_FILES) and calls.events[at].result >= 0 for at, path in calls.opens)
 
 
 def _read_whole(calls: Calls, name: str) -> bytes | None:
@@ -220,16 +228,30 @@ def limit_file(result: Result, calls: Calls) -> Iterator[Wrong]:
     """The CPU limit is that of the program's own control group, and read from where that is mounted."""
     if result.release < CONTAINERS_SINCE or not all(_whole(calls, path) for path in (SELF_CGROUP, SELF_MOUNTINFO)):
         return
+    texts = derived(result.world.cgroup)
     said, mounted = calls.contents(SELF_CGROUP), calls.contents(SELF_MOUNTINFO)
-    said = proc_cgroup(result.world).encode() if said is None else said
-    mounted = "".join(mount.mountinfo() for mount in mounts(result.world)).encode() if mounted is None else mounted
-    if not (shapes.CGROUP.legal(said) and shapes.MOUNTINFO.legal(mounted) and groups.is_plain(said, mounted)):
+    settled, wanted = expected_file(texts[0] if said is None else said, texts[1] if mounted is None else mounted)
+    if not settled:
         return
-    expected = groups.limit_file(said, mounted)
-    wanted = None if expected is None else re.sub(r"/{2,}", "/", expected.decode("utf-8", "surrogateescape"))
-    got = next((path for event in calls.events if (path := calls.opened(event) or "").endswith(LIMIT_FILES)), None)
+    got = next((path for _, path in calls.opens if path.endswith(LIMIT_FILES)), None)
     if got != wanted:
         yield Wrong("internal/runtime/cgroup.FindCPU", f"the limit is read from {got}, and should be from {wanted}")
+
+
+@lru_cache(maxsize=64)
+def derived(cgroup: Cgroup) -> tuple[bytes, bytes]:
+    """What /proc/self/cgroup and mountinfo hold in a World with *cgroup*."""
+    world = World(cgroup=cgroup)
+    return proc_cgroup(world).encode(), "".join(mount.mountinfo() for mount in mounts(world)).encode()
+
+
+@lru_cache(maxsize=1024)
+def expected_file(said: bytes, mounted: bytes) -> tuple[bool, str | None]:
+    """Whether these contents settle which file has the limit, and its path."""
+    if not (shapes.CGROUP.legal(said) and shapes.MOUNTINFO.legal(mounted) and groups.is_plain(said, mounted)):
+        return False, None
+    expected = groups.limit_file(said, mounted)
+    return True, None if expected is None else re.sub(r"/{2,}", "/", expected.decode("utf-8", "surrogateescape"))
 
 
 def _whole(calls: Calls, path: str) -> bool:

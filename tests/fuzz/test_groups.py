@@ -57,7 +57,7 @@ def test_go_reads_the_same_file(binary: Callable[[str], Path], name: str) -> Non
     for said, mounted in ((b"0::/a\n", V2), (b"3:cpu:/a b\n0::/\n", V2 + V1), (b"0::/\n", b"")):
         result = target.run(Plan((content(SELF_CGROUP, said), content(SELF_MOUNTINFO, mounted))))
         expected = groups.limit_file(said, mounted)
-        opened = [path for path in map(Calls(result).opened, result.calls) if path and path.startswith("/sys/fs")]
+        opened = [path for _, path in Calls(result).opens if path.startswith("/sys/fs")]
 
         assert list(limit_file(result, Calls(result))) == []
         assert opened == ([] if expected is None else [expected.decode()])
