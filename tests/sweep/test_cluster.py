@@ -48,7 +48,8 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[Worker]]]:
 
     with ExitStack() as stack:
         dask(stack, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(where))
-        wait_until(where.exists, "the scheduler")
+        # It is made first and filled then.
+        wait_until(lambda: where.exists() and where.read_text().endswith("}"), "the scheduler")
         address = str(json.loads(where.read_text())["address"])
         local = ("--local-directory", str(tmp_path), "--memory-limit", "0")
         workers = [dask(stack, "worker", address, "--no-nanny", "--nthreads", "2", *local) for _ in range(2)]
