@@ -90,3 +90,10 @@ def test_descriptors_lead_to_paths() -> None:
     ]
 
     assert calls.paths(made) == ["/a", "/a", "/a", None, "/b", None]
+
+
+def test_a_time_is_shown_as_one() -> None:
+    """Seconds and nanoseconds of a struct timespec, not 16 bytes."""
+    asked = {"addr": "0x1", "size": 16, "hex": "01000000000000004038000000000000"}
+
+    assert calls.text(call("nanosleep", [asked, "0x0"], 0)) == "nanosleep({tv_sec=1, tv_nsec=14400}, NULL) = 0"
