@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from emu.image import Layouts
 from emu.image.elf import PHDR, SHDR, SHF_COMPRESSED, parse
 
 HELLOS = tuple(
@@ -18,6 +19,7 @@ TYPED = (*OLD, *HELLOS, *PIES)
 EVERY = (*TYPED, *STRIPPED)
 
 SHOFF_AT, SHNUM_AT = 40, 60  # byte offsets in Elf64_Ehdr: e_shoff; e_shnum, and e_shstrndx after it
+Place = tuple[int, str, int]  # of a leaf: address, kind, size
 PHDR_FIELDS = ("type", "flags", "offset", "vaddr", "paddr", "filesz", "memsz", "align")
 
 
@@ -56,3 +58,13 @@ def decompressed(data: bytes) -> bytes:
             SHDR.pack_into(out, at, *header)
             out += plain
     return bytes(out)
+
+
+def leaves(layouts: Layouts) -> dict[str, Place]:
+    """Return address, kind and size of every leaf of every typed variable."""
+    return {
+        leaf.path: (variable.addr + leaf.offset, leaf.type.kind, leaf.type.size)
+        for variable in layouts.globals()
+        if variable.type.kind != "opaque"
+        for leaf in layouts.leaves(variable.type, path=variable.name)
+    }

@@ -12,7 +12,7 @@ from emu.image import Image, Layouts, parse
 from emu.image.recover import Program, Recovered, recover
 from emu.image.reference import format as fmt
 from emu.image.symbols import SymbolTable
-from tests.image.samples import HELLOS, OLD_WITH_DWARF, PIES, patched, without_sections
+from tests.image.samples import HELLOS, OLD_WITH_DWARF, PIES, leaves, patched, without_sections
 
 JUDGES = (*OLD_WITH_DWARF, *HELLOS)  # Go 1.12 to 1.27 without 1.18
 TWINS = ("hello-1.21.13", "hello-1.24.11", "hello-1.27.3")
@@ -34,17 +34,6 @@ NEIGHBOURS = {
     "hello-1.27.3": ("go1.26.6",),
 }
 """What a program would be looked at with if its own release had no reference data."""
-Place = tuple[int, str, int]
-
-
-def leaves(layouts: Layouts) -> dict[str, Place]:
-    """Return address, kind and size of every leaf of every typed variable."""
-    return {
-        leaf.path: (variable.addr + leaf.offset, leaf.type.kind, leaf.type.size)
-        for variable in layouts.globals()
-        if variable.type.kind != "opaque"
-        for leaf in layouts.leaves(variable.type, path=variable.name)
-    }
 
 
 def variables(image: Image) -> set[str]:
