@@ -52,4 +52,4 @@ def test_a_lie_about_the_release_misleads_nobody(
 
     assert liar.go == stated
     assert leaves(liar.layouts).items() <= leaves(image("hello-1.27.3").layouts).items()
-    assert len(leaves(liar.layouts)) > 0
+    assert bool(leaves(liar.layouts)) == (stated != "go1.12.3")  # with which 1.27 shares no code
