@@ -118,6 +118,14 @@ def test_killed_program_is_told_by_its_signal(steps: Path) -> None:
             process.run_to(symbols(steps)["stop"])
 
 
+def test_program_that_traps_by_itself_is_told_too(steps: Path) -> None:
+    """INT3, which Go's runtime.abort executes: the step's own SIGTRAP must not hide the program's."""
+    with Process(steps) as process:
+        process.write(symbols(steps)["asking"], b"\xcc")
+        with pytest.raises(ProgramEnded, match="SIGTRAP"):
+            Stepper(process, functions(steps)).step_to(symbols(steps)["stop"])
+
+
 def test_run_to_leaves_the_program_as_it_was(steps: Path) -> None:
     """Running at full speed to an address and stepping on gives what stepping alone gives, and no breakpoint stays."""
     found = symbols(steps)

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 PTRACE_PEEKUSER, PTRACE_POKEUSER, PTRACE_CONT, PTRACE_SINGLESTEP = 3, 6, 7, 9
 PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_SETOPTIONS = 12, 13, 0x4200
@@ -167,7 +167,7 @@ class Process:
             self._raise_ended(-(status >> 8 & 0xFF))
         self._ptrace(PTRACE_GETREGS, self.pid, None, self._registers_at)
 
-    def _raise_ended(self, code: int) -> None:
+    def _raise_ended(self, code: int) -> Never:
         self._output.seek(0)
         status, number = (code, None) if code >= 0 else (None, -code)
         raise ProgramEnded(Ended(status, number, self._output.read()))
@@ -176,6 +176,10 @@ class Process:
         """Execute one instruction (one iteration of a ``rep`` one) and read the registers; raises ProgramEnded."""
         self._ptrace(PTRACE_SINGLESTEP, self.pid, None, None)
         self._wait()
+
+    def trap(self) -> Never:
+        """Raise ProgramEnded, as the next instruction is INT3: its SIGTRAP cannot be told from that of a step."""
+        self._raise_ended(-signal.SIGTRAP)
 
     def run_to(self, addr: int) -> None:
         """Run at full speed until the program is about to execute *addr*; raises ProgramEnded if it never does."""

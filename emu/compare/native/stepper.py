@@ -14,7 +14,7 @@ from emu.compare.native.process import Process, Registers
 OUTSIDE = "?"
 """The function of an address that neither the table nor a named mapping ("[vdso]") explains."""
 
-SYSCALL, CPUID, RDTSC, RDTSCP, XGETBV = "syscall", "cpuid", "rdtsc", "rdtscp", "xgetbv"
+SYSCALL, CPUID, RDTSC, RDTSCP, XGETBV, INT3 = "syscall", "cpuid", "rdtsc", "rdtscp", "xgetbv", "int3"
 # Intel SDM vol. 2.  Go and C compilers emit them without prefixes.
 ENCODINGS = {
     b"\x0f\x05": SYSCALL,
@@ -22,6 +22,8 @@ ENCODINGS = {
     b"\x0f\x31": RDTSC,
     b"\x0f\x01\xf9": RDTSCP,
     b"\x0f\x01\xd0": XGETBV,
+    b"\xcc": INT3,
+    b"\xcd\x03": INT3,  # how Go's assembler writes it
 }
 
 
@@ -192,6 +194,8 @@ class Stepper:
             call.steps = self.trace.steps - call.step
 
     def _step_special(self, name: str, size: int) -> None:
+        if name == INT3:
+            self._process.trap()
         before = Registers.from_buffer_copy(self._process.registers)
         function = self._places[before.rip][0]
         if self._answer is not None and self._answer(name, self._process):
