@@ -1,4 +1,4 @@
-"""Snapshots of a whole machine: taken in microseconds, restored by copying back only what was dirtied since.
+"""Snapshots of a whole machine: taken in microseconds, restored by copying the pages that are dirty and no others.
 
 A snapshot holds the CPU of each task, the pages that have D set, the page tables, the kernel's state and the counts.
 Pages without D hold what the loader put there (kept frames) or zeros, so restoring makes every page that is dirty now
