@@ -137,7 +137,7 @@ def test_a_hundred_megabytes_boot_in_bounds(binary: Paths, tmp_path: Path) -> No
     results = []
     for program in (small, path):
         environment = {**os.environ, "RT0_CACHE": "off", "PYTHONPATH": str(store.ROOT)}
-        command = [sys.executable, "-c", MEASURE, program, tmp_path / "record.json"]
+        command = [sys.executable, "-c", MEASURE, str(program), str(tmp_path / "record.json")]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         results.append((json.loads(done.stdout), json.loads((tmp_path / "record.json").read_text())))
     ((_, _, least), plain), ((status, cpu, most), record) = results
