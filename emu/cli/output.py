@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from emu.cli.errors import UsageError
@@ -60,18 +61,18 @@ def write_lines(lines: Iterable[str], stream: TextIO) -> None:
     for line in lines:
         shown = "".join(c if c.isprintable() or c == "\x1b" else c.encode("unicode_escape").decode() for c in line)
         text = shown.encode(encoding, "backslashreplace").decode(encoding) + "\n"
-        if not _done(lambda text=text: stream.write(text)):  # type: ignore[misc] # mypy cannot infer such a default
+        if not _done(partial(stream.write, text)):
             return
 
 
 def write_text(text: str) -> None:
     """Write *text* to standard output as it is; as :func:`write_lines` in all else."""
-    _done(lambda: sys.stdout.write(text))
+    _done(partial(sys.stdout.write, text))
 
 
 def write_bytes(data: bytes) -> None:
     """Write *data* to standard output; as :func:`write_lines` in all else."""
-    _done(lambda: sys.stdout.buffer.write(data))
+    _done(partial(sys.stdout.buffer.write, data))
 
 
 def flush() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -164,7 +165,12 @@ def test_the_process_ends_like_the_function(capfd: pytest.CaptureFixture[str], a
     """The installed command's quick end loses nothing: same output, same errors, same status."""
     code = "from emu.cli.main import entry; entry()"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        env={**os.environ},  # and not what readline, which pytest loads, adds to it behind Python's back: COLUMNS
     )
 
     assert main(arguments) == done.returncode
