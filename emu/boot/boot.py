@@ -71,7 +71,7 @@ def make_record(
     output = printed(machine)
     shown, missing = views(reader) if watch else ({}, {})
     variables, absent = declared(reader) if watch else ({}, {})
-    changed = {name: change.after for name, change in watch.touched.items()} if watch else {}
+    changed = watch.values_now() if watch else {}
     order = watch.after_call if watch else [None] * len(machine.kernel.events)
     return BootRecord(
         binary=binary(image),

@@ -24,6 +24,8 @@ from syscalls.guest import GuestFault
 JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go"))
 """Functions that are not called: what lies on top of the stack when they start is argc, not a return address."""
 WORD = 8
+CONTENT = frozenset(("slice", "string"))
+"""Kinds whose value is shown by content that lies elsewhere."""
 MAX_CALLS = 10_000
 """Calls that are observed; a boot on 1,000 CPUs makes 1,100.  What a program does after that many still counts."""
 
@@ -201,6 +203,16 @@ class Capture:
             frame.instructions = now - frame.entered_at
             if self._stack:
                 self.frames[self._stack[-1]].children += frame.instructions
+
+    def values_now(self) -> dict[str, Any]:
+        """Every leaf that ever changed, with its value now: what a slice or string refers to may have changed since."""
+        read, value = self.machine.pages.peek, self._decoder.value
+        return {
+            name: value(change.type, read(change.addr, change.type.size))
+            if change.type.kind in CONTENT
+            else change.after
+            for name, change in self.touched.items()
+        }
 
     # Arguments and results
 

@@ -127,6 +127,8 @@ def check_target(target: str | None, option: str = "--json") -> None:
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - pathlib is not needed for anything else here
     if os.path.isdir(target) or not os.path.isdir(folder):  # noqa: PTH112 - as above
         raise UsageError(f"{option}: {target}: {'is a directory' if os.path.isdir(target) else 'no such directory'}")  # noqa: PTH112
+    if is_special(target):
+        return
     try:
         with open(target, "rb") as file:
             start = file.read(4)
@@ -137,6 +139,11 @@ def check_target(target: str | None, option: str = "--json") -> None:
     if start == ELF:
         hint = f"for standard output write {option}=-"
         raise UsageError(f"{option}: {target} is a program, not to be overwritten; {hint}")
+
+
+def is_special(target: str) -> bool:
+    """Tell whether *target* exists and is no regular file."""
+    return os.path.exists(target) and not os.path.isfile(target)  # noqa: PTH110, PTH113 - as above
 
 
 def write_json(text: str, target: str, option: str = "--json") -> None:
@@ -153,9 +160,17 @@ def write_json(text: str, target: str, option: str = "--json") -> None:
 
 
 def write_file(data: bytes, target: str, option: str) -> None:
-    """Write *data*, whole or not at all, to the file *target* of *option*; raise UsageError if that is impossible."""
+    """Write *data*, whole or not at all, to the file *target* of *option*; raise UsageError if that is impossible.
+
+    A device or a pipe is written to as it is: a file renamed over ``/dev/null`` would take its place.
+    """
+    target = os.path.realpath(target)
     temporary = f"{target}.{os.getpid()}.tmp"
     try:
+        if is_special(target):
+            with open(target, "wb") as special:
+                special.write(data)
+            return
         with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, target)  # noqa: PTH105 - as above

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from emu.sweep.store import StoreError, reason
 
@@ -43,16 +43,25 @@ def _plain(value: Any) -> Any:
 
 
 def write_csv(path: Path, table: dict[str, list[Any]]) -> None:
-    """Write *table* to *path*, whole or not at all; raises OSError."""
+    """Write *table* to *path*, whole or not at all; raises OSError.  A device or a pipe is written to as it is."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as special:
+            _write_rows(special, table)
+        return
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "x", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table)
-            writer.writerows(zip(*table.values(), strict=True))
+            _write_rows(file, table)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_rows(file: TextIO, table: dict[str, list[Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
 
 
 def write_parquet(path: Path, table: dict[str, list[Any]]) -> None:
@@ -62,6 +71,9 @@ def write_parquet(path: Path, table: dict[str, list[Any]]) -> None:
     """
     import duckdb
 
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path}: not a regular file, and Parquet needs one")
     kinds = {f"c{n}": _kind(column) for n, column in enumerate(table.values())}
     rows = [dict(zip(kinds, row, strict=True)) for row in zip(*table.values(), strict=True)]
     names = ", ".join(f"c{n} AS {_quoted(title)}" for n, title in enumerate(table))
