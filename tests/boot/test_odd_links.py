@@ -111,11 +111,14 @@ def test_whole_and_trimmed_paths(binary: Paths, name: str, file: str) -> None:
 
 
 def huge(data: bytes) -> bytes:
-    """*data* with one more segment, read-only, of 100 MiB, in place of the header that asks for a stack."""
+    """*data* with one more segment, writable, of 100 MiB, in place of the header that asks for a stack.
+
+    So a `//go:embed` into a []byte lies, which is how programs get that large.
+    """
     loaded = [header for header in parse(data).programs if header.type == PT_LOAD]
     end = max(header.vaddr + header.memsz for header in loaded) + 0xFFF & -0x1000
     at = len(data) + 0xFFF & -0x1000
-    more = {"type": PT_LOAD, "flags": 4, "offset": at, "vaddr": end, "paddr": end, "align": 0x1000}
+    more = {"type": PT_LOAD, "flags": 6, "offset": at, "vaddr": end, "paddr": end, "align": 0x1000}
     content = os.urandom(1 << 20) * (HUGE >> 20)
     return with_program(data, PT_GNU_STACK, filesz=HUGE, memsz=HUGE, **more).ljust(at, b"\0") + content
 
@@ -131,7 +134,10 @@ json.dump([status, time.process_time() - start, usage.ru_maxrss << 10], sys.stdo
 
 
 def test_a_hundred_megabytes_boot_in_bounds(binary: Paths, tmp_path: Path) -> None:
-    """A program with 100 MiB more: the same boot; the file is mapped, and what nobody touches is not copied."""
+    """A program with 100 MiB more: the same boot; its bytes are in memory at most three times.
+
+    As pages of the file, which its hash reads; as the guest's memory; and as what its variables were, to compare with.
+    """
     small, path = binary("hello-1.27.3"), tmp_path / "hello-1.27.3"
     path.write_bytes(huge(small.read_bytes()))
     results = []
@@ -145,8 +151,8 @@ def test_a_hundred_megabytes_boot_in_bounds(binary: Paths, tmp_path: Path) -> No
     assert status == 0
     assert path.stat().st_size > HUGE
     assert [c["instructions"] for c in record["functions"]] == [c["instructions"] for c in plain["functions"]]
-    assert most - least < HUGE + (64 << 20)  # the file's own pages, which its hash reads, and little else
-    assert cpu < 30  # seconds of CPU time; 2 were measured
+    assert most - least < 3 * HUGE + (32 << 20)
+    assert cpu < 30  # seconds of CPU time; 1 was measured
 
 
 # Packed
