@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted clean
+.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted releases matrix clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -19,8 +19,10 @@ test: $(INSTALLED) ## run the whole default test suite
 	@.ci/packages gdb strace qemu-x86_64 npm jq
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour)
+test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour), read 20,000 of four releases
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/boot/test_bad_input.py -k "single_bytes or every_cut"
+	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/image/test_damage.py -k pclntab_format
+	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/image/test_recovery_damage.py
 
 test-fuzz: $(INSTALLED) ## the fuzzer's long tests: 1,000 plans, 20 kills, 100 replays of each finding
 	RT0_PLANS=1000 RT0_KILLS=20 RT0_REPLAYS=100 $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
@@ -63,6 +65,14 @@ history: $(INSTALLED) ## record anew what start-up costs in each release, for do
 
 planted: $(INSTALLED) ## how soon the fuzzer finds five planted defects, beside random plans: up to 20 minutes
 	$(BIN)/python -m bench.planted --check
+
+releases: $(INSTALLED) ## see anew what start-up does in each release, for docs/releases.md
+	@.ci/packages npm
+	$(BIN)/python -m docs.generate.survey
+
+matrix: $(INSTALLED) ## link, boot and verify a program of each release and kind, for docs/matrix.md (half an hour)
+	@.ci/packages cc npm
+	$(BIN)/python -m docs.generate.matrix
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

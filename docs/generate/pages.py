@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from docs.generate import boxes, chart, drawings, history, project, verbs
+from docs.generate import boxes, chart, drawings, history, matrix, project, releases, verbs
 from docs.generate.console import refreshed, shell
 from docs.generate.subjects import PROGRAMS, subject
-from docs.generate.template import Subjects, Verbs, render
+from docs.generate.template import OneVerb, Subjects, Verbs, render
 
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent
@@ -51,9 +52,17 @@ def page(name: str) -> str:
     return render(template(name), subjects, VERBS)
 
 
-def releases() -> str:
-    """docs/history.md, made of the recordings in bench/history."""
-    return render(template("history"), {}, Verbs(one={}, both={}, project=history.FACTS))
+RECORDED: Mapping[str, Mapping[str, OneVerb]] = {
+    "history": history.FACTS,
+    "releases": releases.FACTS,
+    "matrix": matrix.FACTS,
+}
+"""Pages that are made of what is kept in bench/history and docs/generate, without a boot."""
+
+
+def of_records(name: str) -> str:
+    """The page *name*, one of :data:`RECORDED`."""
+    return render(template(name), {}, Verbs(one={}, both={}, project=RECORDED[name]))
 
 
 def bench() -> str:
@@ -74,8 +83,8 @@ def readme() -> str:
 def write() -> list[str]:
     """Rewrite every page and return the names of those that changed."""
     made = {DOCS / f"{name}.md": page(name) for name in TEMPLATES} | {README: readme()}
+    made |= {DOCS / f"{name}.md": of_records(name) for name in RECORDED}
     made |= {
-        DOCS / "history.md": releases(),
         DOCS / "history.svg": chart.svg(),
         DOCS / "bench.md": bench(),
         DOCS / "sweep.md": sweep(),

@@ -27,7 +27,7 @@ def test_recording_is_current(name: str, golden: Callable[[str, str], None], bin
 
 def test_history_is_current(golden: Callable[[str, str], None]) -> None:
     """Page and chart are made of the recordings."""
-    golden("docs/history.md", pages.releases())
+    golden("docs/history.md", pages.of_records("history"))
     golden("docs/history.svg", chart.svg())
 
 
