@@ -17,6 +17,13 @@ def traits(coverage: bytes) -> int:
     return int.from_bytes(coverage.translate(BITS), "little")
 
 
+def new_blocks(news: int, before: int) -> bool:
+    """Whether *news*, traits, tell of a block of which the traits *before* had none."""
+    size = -(-max(news.bit_length(), before.bit_length()) // 8)
+    pairs = zip(news.to_bytes(size, "little"), before.to_bytes(size, "little"), strict=True)
+    return any(new and not old for new, old in pairs)
+
+
 class Seen:
     """The union of all traits; blocks are numbered for the life of a process, so it is never stored."""
 

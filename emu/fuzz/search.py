@@ -12,16 +12,19 @@ from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
-from emu.fuzz.grammar import CONTRACT, HOSTILE
-from emu.fuzz.mutation import mutate
-from emu.fuzz.novelty import Seen, cover, traits
+from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
+from emu.fuzz.mutation import mutate, sites
+from emu.fuzz.novelty import Seen, cover, new_blocks, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
-from emu.fuzz.plan import Plan, decode, is_legal
+from emu.fuzz.plan import CONTENTS, Answer, Plan, decode, is_legal
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
 from syscalls.events import SyscallEvent
 
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did
+PROMISING_SHARE = 0.5  # how often a run that arrived through new code is extended; there are few, and they lead on
+WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
+MIN_WORD = 3  # characters
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
 ARRIVED = (OK, "wrong-value")
 REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
@@ -50,6 +53,7 @@ class Entry:
     calls: Sequence[SyscallEvent]
     failed: bool  # its run ended badly
     news: int  # traits
+    promising: bool  # it arrived, through a block that no run before had executed
     shown: int = 0
 
 
@@ -94,6 +98,12 @@ class Search:
 
     def changed(self, plan: Plan, calls: Sequence[SyscallEvent], rng: Random) -> Plan:
         """One change of *plan*, whose run made *calls*."""
+        if self.tier != CONTRACT and rng.random() < WORD_SHARE:
+            words = [word for word in map(word_of, self.hints()) if word]
+            files = [row for row, _ in sites(calls) if ROWS[row].file]
+            if words and files:
+                answer = Answer(rng.choice(files), 0, CONTENTS, rng.choice(words) + b"\n")
+                return Plan((answer, *plan.answers))
         return mutate(plan, rng, self.tier, calls, self.hints(), settings=self.settings)
 
     def step(self) -> None:
@@ -117,9 +127,11 @@ class Search:
         for entry in self.entries:
             if found & entry.news:
                 entry.shown += 1
+        before = self.seen.union
         news = self.seen.learn(found)
         if news:
-            self.entries.append(Entry(plan, result.calls, judged.kind not in ARRIVED, news))
+            failed = judged.kind not in ARRIVED
+            self.entries.append(Entry(plan, result.calls, failed, news, not failed and new_blocks(news, before)))
             if not stored and plan.answers:
                 self.corpus.add(plan.encode())
         if judged.kind != OK:
@@ -142,10 +154,19 @@ class Search:
         # The rarest of a few.  What a run that ended badly is extended by seldom gets its turn: most of its children
         # end in the same place.
         rng = self._rng
+        promising = [one for one in self.entries if one.promising]
+        if promising and rng.random() < PROMISING_SHARE:
+            return rng.choice(promising)
         candidates = [rng.choice(self.entries) for _ in range(CANDIDATES)]
         if rng.random() >= FAILED_SHARE:
             candidates = [one for one in candidates if not one.failed] or candidates
         return min(candidates, key=lambda one: one.shown)
+
+
+def word_of(hint: int) -> bytes:
+    """The text that *hint* is when it is compared as one integer; empty if it is none."""
+    data = hint.to_bytes(8, "little").rstrip(b"\0") if hint >= 0 else b""
+    return data if len(data) >= MIN_WORD and data.isascii() and data.decode("ascii").isprintable() else b""
 
 
 def tier_of(result: Result) -> str:

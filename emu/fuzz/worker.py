@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from emu.boot.boot import boot
@@ -23,6 +24,7 @@ from emu.fuzz.target import Result, Target
 from emu.image.image import Image, load
 
 TICK_SECONDS = 0.5  # between two writes of the state, and two looks at what the other processes found
+HANG_INSTRUCTIONS = 20_000_000  # what never ends is cut short in a finding's World: 30 boots' worth
 SLOW_KINDS = ("hang", "memory")  # each run of these is as long as its limit
 SLOW_RUNS = 60
 
@@ -170,6 +172,8 @@ class Worker:
 
         plan = minimise(result.plan, same, limit)
         image, world = self._image, target.world_of(plan)
+        if judged.kind == "hang":
+            world = replace(world, limits=replace(world.limits, instructions=HANG_INSTRUCTIONS))
         about = About(
             image.name, image.sha256, image.go, str(settings.binary.resolve()), settings.begin, settings.until,
             tier, judged.kind, judged.message, judged.function, judged.stack, judged.key,

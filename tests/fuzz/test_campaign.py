@@ -81,7 +81,7 @@ def test_the_summary_says_what_is_there(campaign: Path) -> None:
 def test_a_finding_is_few_simple_answers(campaign: Path) -> None:
     """What one answer is enough for has one rule, and the folder has the record of just that World."""
     for path in tree(campaign):
-        if defect_of(about_of(path)) in ("one",):
+        if defect_of(about_of(path)) == "one":
             assert len(read(path).world.responses) == 1, path
         record = json.loads((path.parent / "record.json").read_bytes())
         expected = about_of(path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.fuzz.corpus import TEMPORARY, Corpus
-from emu.fuzz.novelty import Seen, cover, traits
+from emu.fuzz.novelty import Seen, cover, new_blocks, traits
 
 DEAD = 2**22 + 1  # above the largest process id there can be, proc(5), pid_max
 
@@ -61,6 +61,12 @@ def test_counts_in_the_same_range_are_no_news() -> None:
     assert traits(b"\x04") == traits(b"\x07")
     assert traits(b"\x80") == traits(b"\xff")
     assert traits(b"\0\0\0") == 0
+
+
+def test_a_block_is_more_than_another_count_of_it() -> None:
+    """A second range of a known block is no new block."""
+    assert new_blocks(traits(b"\0\x01"), traits(b"\x01"))
+    assert not new_blocks(traits(b"\x02\0"), traits(b"\x01"))
 
 
 def test_only_the_first_sight_is_news() -> None:
