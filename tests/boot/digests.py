@@ -1,7 +1,7 @@
 """Boots programs in several Worlds and prints, for each, the SHA-256 of the record's JSON.
 
-``python -m tests.boot.digests [--drop-to UID] [--default] PATH...`` prints JSON.  With ``--drop-to`` everything
-runs once as it is, so that all modules are loaded, and then once more as that user: that time counts.  With
+``python -m tests.boot.digests [--drop-to UID] [--default] PATH...`` prints JSON.  With ``--drop-to`` every
+program and every World are booted once as it is, so that all modules are loaded, before it becomes that user.  With
 ``--default`` only the default World is taken.
 """
 
@@ -41,7 +41,8 @@ def digests(paths: list[str], names: Iterable[str] = WORLDS) -> dict[str, str]:
 def main(arguments: list[str]) -> None:
     """Print the digests."""
     if arguments[0] == "--drop-to":
-        digests(arguments[2:])
+        digests(arguments[2:], ["default"])
+        digests(arguments[2:3])
         os.setgroups([])
         os.setgid(int(arguments[1]))
         os.setuid(int(arguments[1]))

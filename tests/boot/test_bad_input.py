@@ -261,7 +261,7 @@ def test_single_bytes_of_headers_tables_and_code(binary: Callable[[str], Path], 
     assert sum(statuses.values()) == DAMAGES[name]
     # The damage is real: some is refused, some crashes the guest, and much does not matter.
     assert statuses["2"] > 0
-    assert statuses["4"] > 0
+    assert sum(statuses.get(status, 0) for status in "345") > 0
     assert statuses["0"] > DAMAGES[name] // 2
 
 
