@@ -166,7 +166,7 @@ def test_what_was_found_and_not_explained_is_explained_by_the_next(
     (tmp_path / "pending").mkdir()
     for name in items(campaign):
         (tmp_path / "pending" / name).write_bytes((campaign / "corpus" / name).read_bytes())
-    rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "1")
+    rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "1", "--tier", "hostile")
 
     assert list((tmp_path / "pending").iterdir()) == []
     assert path.parent.name in {one.parent.name for one in tree(tmp_path)}
@@ -198,11 +198,11 @@ def test_two_processes_share_a_campaign(binary: Binary, tmp_path: Path) -> None:
 
 def test_a_corpus_is_merged_and_made_small(campaign: Path, binary: Binary, tmp_path: Path) -> None:
     """Another campaign's inputs come in; those that add nothing go, and a second time changes nothing."""
-    rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "1", "--merge", campaign)
+    rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "1", "--merge", campaign, "--tier", "hostile")
     merged = items(tmp_path)
-    first = rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--minimise")
+    first = rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--minimise", "--tier", "hostile")
     kept = items(tmp_path)
-    second = rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--minimise")
+    second = rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--minimise", "--tier", "hostile")
 
     assert merged == items(campaign)
     assert first.stdout == f"{len(merged)} inputs, of which {len(kept)} have all the coverage and were kept\n"
