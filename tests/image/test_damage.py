@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,10 @@ from emu.image import Image, ImageError, analysis, parse
 from fixtures import store
 from tests.image.samples import patched
 
-DEADLINE = 10  # seconds that one file may take
+DEADLINE = 10  # seconds of CPU time that one file may take
+THOROUGH = bool(os.environ.get("RT0_TEST_DAMAGE"))  # `make test-damage`
+SHARE = 0.5 if THOROUGH else 0.01
+FORMATS = ("buildifier-4.0.1", "buildifier-4.2.1", "hello-1.19.8", "hello-1.27.3")  # of Go 1.15, 1.16, 1.19 and 1.27
 
 
 @pytest.mark.parametrize("name", ["hello-1.27.3", "hello-1.24.11-stripped", "hello-1.21.13-pie"])
@@ -48,10 +52,10 @@ def test_every_cut_behind_what_is_loaded_still_boots(
         assert any(note.startswith("types: no DWARF") for note in found.notes)
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_ten_thousand_damages(seed: int, binary: Callable[[str], Path]) -> None:
+def damages(path: Path, seed: int, share: float = 1) -> Any:
+    """What a share of 10,000 damages of the program at *path* did; nothing unexpected, and nothing slow."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.image.damage", binary("hello-1.27.3"), str(seed)],
+        [sys.executable, "-m", "tests.image.damage", path, str(seed), str(share)],
         capture_output=True, text=True, check=False, cwd=store.ROOT, env={**os.environ, "PYTHONPATH": str(store.ROOT)},
     )  # fmt: skip
 
@@ -59,6 +63,25 @@ def test_ten_thousand_damages(seed: int, binary: Callable[[str], Path]) -> None:
     report = json.loads(run.stdout)
     assert report["unexpected"] == "", f"seed {seed}: {report['unexpected']}"
     assert report["slowest"] < DEADLINE
+    return report
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damages_of_each_pclntab_format(name: str, binary: Callable[[str], Path]) -> None:
+    """`make test-damage` tries 20,000 over these four."""
+    report = damages(binary(name), 2, SHARE)
+
+    assert sum(sum(o.values()) for o in report["outcomes"].values()) >= 10_000 * SHARE
+    assert report["outcomes"]["headers"]["refused"] > 0
+    assert report["outcomes"]["pclntab"]["image"] > 0
+    if THOROUGH:
+        print(f"{name}: {report['outcomes']}, the slowest {report['slowest']:.1f} s")
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_ten_thousand_damages(seed: int, binary: Callable[[str], Path]) -> None:
+    report = damages(binary("hello-1.27.3"), seed)
+
     assert sum(sum(o.values()) for o in report["outcomes"].values()) == 10_000
     # The damage is real: a fair share of it is noticed, and a fair share of it does not matter.
     assert report["outcomes"]["headers"]["refused"] > 100
