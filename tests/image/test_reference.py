@@ -113,14 +113,24 @@ def test_references_in_code() -> None:
     code = bytes.fromhex("8b0510000000488d3dfcffffffe800010000eb000f8500020000c3")
     entry = 0x401000
 
-    found = list(Decoder().references(code, entry) or ())
+    decoded = Decoder().references(code, entry)
 
+    assert decoded
+    found, constants = decoded
+    assert constants == set()
     assert [(r.at, r.end, r.target - entry, r.size, r.data) for r in found] == [
         (2, 6, 0x16, 4, True),
         (9, 13, 9, 0, True),
         (14, 18, 0x112, 0, False),
         (22, 26, 0x21A, 0, False),
     ]
+
+
+def test_constants_in_code() -> None:
+    """By which arrays show their lengths: cmp rcx, 0x44; sub rcx, -0x80, which adds 0x80; mov [rax+0x10], rbx."""
+    decoded = Decoder().references(bytes.fromhex("4883f9444883e98048895810"), 0x401000)
+
+    assert decoded == ([], {0x44, 0x80})
 
 
 def test_code_that_is_no_code_has_no_references() -> None:

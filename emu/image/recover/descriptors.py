@@ -67,7 +67,7 @@ class Descriptors:
         return dict(dynamic.read(self._elf).relocations)
 
     def find(self, package: str, name: str) -> int | None:
-        """Return the descriptor of the struct type *name* ("runtime.p") of the package *package*."""
+        """Return the descriptor of the struct type *name* ("cpu.x86") of the package with the path *package*."""
         for spelled in (f"*{name}", name):
             for offset in self._names(spelled.encode()):
                 at = self._region.find(offset.to_bytes(4, "little"))

@@ -14,6 +14,7 @@ from emu.image.pclntab import Pclntab
 from emu.image.reference.format import MASK, Code, Reference, Site, digest
 
 PADDING = 0xCC  # INT3, between functions
+MAX_KEY = 64  # bytes of a string that names an element
 MAX_PADDING = 63  # bytes; functions start on multiples of 16 to 64
 
 
@@ -89,6 +90,12 @@ def callee(table: Pclntab, target: int) -> str:
         function = table.find(target)
         name = f"{function.name}+{target - function.entry}" if function else ""
     return name
+
+
+def go_string(elf: Elf, addr: int) -> str:
+    """Return the Go string whose header is at *addr*, if it is a short one; raise Unreadable if it is not there."""
+    data, size = (int.from_bytes(elf.read(addr + i, 8), "little") for i in (0, 8))
+    return elf.read(data, size).decode("utf-8", "replace") if 0 < size <= MAX_KEY else ""
 
 
 def _target(code: bytearray, entry: int, at: int) -> int:

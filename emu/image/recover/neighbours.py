@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from emu.image.elf import Elf
 from emu.image.recover.table import TypeTable
-from emu.image.recover.votes import Source, Vote
+from emu.image.recover.votes import Source, Vote, of_pointers
 from emu.image.reference.format import Site
 from emu.image.types import Leaf
 
@@ -31,6 +31,8 @@ class Use:
 
     starts: set[int] = field(default_factory=set)  # addresses of the whole, if its layout is the reference's
     parts: set[int] = field(default_factory=set)  # byte offsets that are touched
+    reach: int = 0  # byte offset after the last part
+    bounded: bool = False  # the length of an array stands in the code of a function that uses it
     changed: bool = False  # a function that uses it has other code in the program, or is not there
 
 
@@ -38,35 +40,59 @@ def of_other_release(elf: Elf, source: Source, table: TypeTable, same_minor: boo
     """Yield what *source* says about the program *elf*, of another release; *same_minor*: another patch release."""
     sites = list(source.matches.sites(elf))
     uses = _uses(source, sites, same_minor)
-    whole = {target for target, use in uses.items() if _is_unmoved(source, table, target, use)}
+    changed = {code.name.rpartition(".")[0] for code in source.matches.differing} if same_minor else None
+    whole = {target for target, use in uses.items() if _is_unmoved(source, table, target, use, changed)}
+    believed = {target for target in uses if _is_believed(source, table, target, uses[target])}
     for site, addr, place in sites:
         variable = source.variables[site.target]
+        if site.target not in believed:
+            continue
         entire = Vote(variable.name, addr - site.addend, variable.type, "", variable.name, source.layouts)
         vote = entire if site.target in whole else _part(source, table, site, addr, entire)
         if vote is not None:
             yield vote._replace(place=f"{place} as in {source.reference.go}")
     if same_minor:
         for target, use in uses.items():
-            if target not in whole and len(use.starts) == 1 and len(use.parts) >= MIN_PARTS:
+            if target in believed - whole and len(use.starts) == 1 and len(use.parts) >= MIN_PARTS:
                 yield from _between(source, table, target, use)
+        # What unchanged code reads through pointers in a variable is where it was, too.
+        starts = defaultdict(set, {target: set(use.starts) for target, use in uses.items()})
+        for vote in of_pointers(elf, source, starts, lambda number: number in uses and not uses[number].changed):
+            if vote.type.kind != "array" and table.is_known(source.layouts, vote.type):
+                yield vote._replace(place=f"{vote.place} as in {source.reference.go}")
 
 
 def _uses(source: Source, sites: list[tuple[Site, int, str]], same_minor: bool) -> dict[int, Use]:
     uses: defaultdict[int, Use] = defaultdict(Use)
     for site, addr, _ in sites:
-        uses[site.target].starts.add(addr - site.addend)
-        uses[site.target].parts.add(site.addend)
+        use = uses[site.target]
+        use.starts.add(addr - site.addend)
+        use.parts.add(site.addend)
+        use.reach = max(use.reach, site.addend + site.size)
+        use.bounded |= site.bounded
     for code in source.matches.others(absent=not same_minor):
         for site in code.sites:
             uses[site.target].changed = True
     return uses
 
 
-def _is_unmoved(source: Source, table: TypeTable, target: int, use: Use) -> bool:
+def _is_believed(source: Source, table: TypeTable, target: int, use: Use) -> bool:
+    # Names of fields do not stand in code.  Those of a struct of another package, which may have changed without any of
+    # this one's code, are believed by its descriptor only; and an array by its length or its last element in code.
+    variable = source.variables[target]
+    if variable.type.kind == "array" and not (use.bounded or use.reach >= variable.type.size):
+        return False
+    return table.is_of(source.layouts, variable.type, variable.name.rpartition(".")[0])
+
+
+def _is_unmoved(source: Source, table: TypeTable, target: int, use: Use, changed: set[str] | None) -> bool:
+    # *changed*: what methods that differ are methods of; None if it does not matter, because a method may be anywhere.
     kind = source.variables[target].type
     if table.is_known(source.layouts, kind) or use.changed or len(use.starts) != 1:
         return False
-    return len(use.parts) > 1 or kind.kind == "array"
+    package, _, short = kind.name.rpartition(".")
+    by_methods = changed is not None and f"{package}.(*{short})" not in changed
+    return len(use.parts) > 1 or kind.kind == "array" or by_methods
 
 
 def _part(source: Source, table: TypeTable, site: Site, addr: int, entire: Vote) -> Vote | None:

@@ -10,6 +10,7 @@ from emu.image.golayout import ATOMICS, Row, sound
 from emu.image.recover.descriptors import Descriptor, Descriptors
 from emu.image.types import RUNTIME_PACKAGE, SIZES, Layouts, Type
 
+BLANK = ("_", "pad")  # fields that hold nothing
 NOTHING = Row("", "opaque", 0)
 POINTERS = re.compile(r"^(?:\*|\[\d*\])+")
 
@@ -34,10 +35,9 @@ class TypeTable:
         """Return the address of the program's descriptor of the struct type *name* ("internal/cpu.x86"), if any."""
         if name not in self._found:
             package, _, short = name.rpartition(".")
-            package = package.rpartition("/")[2]
             addr = None
             if self._descriptors and package and "{" not in name:
-                addr = self._descriptors.find(package, f"{package}.{short}")
+                addr = self._descriptors.find(package, f"{package.rpartition('/')[2]}.{short}")
             self._found[name] = addr
             if addr is not None:
                 self.full_names[addr] = name
@@ -72,6 +72,16 @@ class TypeTable:
         if t.kind == "array":
             return t.elem is not None and self.is_known(layouts, layouts.type(t.elem))
         return t.kind == "struct" and self.descriptor(t.name) is not None
+
+    def is_of(self, layouts: Layouts, t: Type, package: str) -> bool:
+        """Tell whether every struct in *t* is of *package*, or unnamed, or described by the program, or empty."""
+        if t.kind == "array" and t.elem is not None:
+            return self.is_of(layouts, layouts.type(t.elem), package)
+        if t.kind != "struct" or not t.size or self.descriptor(t.name) is not None:
+            return True
+        named = [member for name, _, member in t.members if name not in BLANK]
+        own = not named or t.name.startswith("struct {") or t.name.rpartition(".")[0] == package
+        return own and all(self.is_of(layouts, layouts.type(m), package) for m in named)
 
     def size_of(self, layouts: Layouts, t: Type) -> int | None:
         """Return the bytes of *t*, a type of *layouts*, in the program; None if it is not known."""

@@ -1,14 +1,14 @@
 """What sites, pointers and symbols say about variables: where each is, with how many witnesses and none against."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from emu.image.elf import Elf
 from emu.image.errors import Unreadable
-from emu.image.recover.match import Matches
+from emu.image.recover.match import Matches, go_string
 from emu.image.recover.table import TypeTable
-from emu.image.reference.format import Reference
+from emu.image.reference.format import Pointer, Reference
 from emu.image.symbols import SymbolTable
 from emu.image.types import Global, Layouts, LayoutTables, Type
 
@@ -68,21 +68,35 @@ def of_same_release(elf: Elf, source: Source) -> Iterator[Vote]:
         variable = source.variables[site.target]
         bases[site.target].add(addr - site.addend)
         yield Vote(variable.name, addr - site.addend, variable.type, place, variable.name, source.layouts)
+    yield from of_pointers(elf, source, bases, lambda _: True)
+
+
+def of_pointers(
+    elf: Elf, source: Source, bases: defaultdict[int, set[int]], is_sound: Callable[[int], bool]
+) -> Iterator[Vote]:
+    """Yield what pointers say that stand in variables at known *bases*, of those variables that are *is_sound*."""
     for _ in range(2):  # a pointer may stand in a variable that another pointer found
-        for source_number, path, target, addend in source.reference.pointers:
-            if len(bases[source_number]) != 1:
+        for pointer in source.reference.pointers:
+            if len(bases[pointer.source]) != 1 or not is_sound(pointer.source):
                 continue
-            addr = next(iter(bases[source_number]))
             try:
-                for step in path:
-                    addr = int.from_bytes(elf.read(addr + step, WORD), "little")
+                addr = _follow(elf, next(iter(bases[pointer.source])), pointer) - pointer.addend
             except Unreadable:
                 continue
-            variable = source.variables[target]
-            if addr - addend not in bases[target]:
-                bases[target].add(addr - addend)
-                place = f"the pointer in {source.variables[source_number].name}"
-                yield Vote(variable.name, addr - addend, variable.type, place, variable.name, source.layouts)
+            variable = source.variables[pointer.target]
+            if addr not in bases[pointer.target]:
+                bases[pointer.target].add(addr)
+                place = f"the pointer in {source.variables[pointer.source].name}"
+                yield Vote(variable.name, addr, variable.type, place, variable.name, source.layouts)
+
+
+def _follow(elf: Elf, addr: int, pointer: Pointer) -> int:
+    at = addr
+    for step in pointer.path:
+        at, addr = addr + step, int.from_bytes(elf.read(addr + step, WORD), "little")
+    if pointer.key and go_string(elf, at + pointer.key_at) != pointer.key:
+        raise Unreadable(f"no element {pointer.key}")
+    return addr
 
 
 def of_symbols(symbols: SymbolTable, source: Source, table: TypeTable) -> Iterator[Vote]:

@@ -7,10 +7,11 @@ else is the compiler's.  Jumps within a function are the compiler's as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any, NamedTuple
 
 RIP_RELATIVE, RIP_MASK = 0x05, 0xC7  # ModRM: mod 00, r/m 101 (Intel SDM volume 2, table 2-7)
+CONSTANT = re.compile(r"(?<= )-?(?:0x[0-9a-f]+|\d+)$")  # a last operand that is a number: "rax, 0x44"
 PADDING = b"\xcc"  # INT3, what the linker fills up with between functions
 
 
@@ -37,17 +38,24 @@ class Decoder:
         self._jumps = frozenset({capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL})
         self._lea, self._immediate, self._memory = x86.X86_INS_LEA, x86.X86_OP_IMM, x86.X86_OP_MEM
 
-    def references(self, code: bytes, entry: int) -> Iterator[Reference] | None:
-        """Return every linker's address in the function *code* at *entry*; None if it holds what is no instruction."""
-        found, end = [], entry
+    def references(self, code: bytes, entry: int) -> tuple[list[Reference], set[int]] | None:
+        """Return every linker's address in the function *code* at *entry*, and every constant that stands in its code.
+
+        None if it holds what is no instruction.
+        """
+        found: list[Reference] = []
+        constants: set[int] = set()
+        end = entry
         for address, size, mnemonic, operands in self._fast.disasm_lite(code, entry):
             end = address + size
+            # Without its sign: "sub rcx, -0x80" is shorter than "add rcx, 0x80".
+            constants |= {abs(int(text, 0)) for text in CONSTANT.findall(operands)}
             if "rip" in operands or (mnemonic[0] in "jc" and operands.startswith("0x")):
                 (instruction,) = self._exact.disasm(code[address - entry : end - entry], address)
                 reference = self._reference(instruction, entry, len(code))
                 if reference is not None:
                     found.append(reference)
-        return iter(found) if end == entry + len(code) else None
+        return (found, constants) if end == entry + len(code) else None
 
     def _reference(self, instruction: Any, entry: int, size: int) -> Reference | None:
         start = instruction.address - entry

@@ -40,6 +40,7 @@ class Site(NamedTuple):
     target: int  # index into Reference.globals
     addend: int
     size: int  # bytes that the instruction reads or writes there; 0 if it only takes the address
+    bounded: bool = False  # the target is an array, and its length stands in the function's code
 
 
 class Code(NamedTuple):
@@ -62,13 +63,16 @@ class Pointer(NamedTuple):
     """A pointer that the linker wrote into a variable's initial value, or behind a slice there.
 
     Starting at the variable *source*, add the first of *path* and read the word there; if *path* goes on, go on from
-    that word in the same way.  The last word is the address of *target* + *addend*.
+    that word in the same way.  The last word is the address of *target* + *addend*.  Where *key* is not empty, the Go
+    string *key_at* bytes from the last place of the path is *key*: the element of a slice is told by its name.
     """
 
     source: int  # index into Reference.globals
     path: tuple[int, ...]
     target: int
     addend: int
+    key: str = ""
+    key_at: int = 0
 
 
 class Reference(NamedTuple):
@@ -117,9 +121,9 @@ def _deltas(code: Code) -> list[int]:
 
 
 def _flat_sites(code: Code) -> list[int]:
-    # For each site: which mask, bytes from it to the instruction's end, target, addend, size.
+    # For each site: which mask, bytes from it to the instruction's end, target, addend, size times two plus bounded.
     index = {at: i for i, at in enumerate(code.masks)}
-    return [x for s in code.sites for x in (index[s.at], s.end - s.at, s.target, s.addend, s.size)]
+    return [x for s in code.sites for x in (index[s.at], s.end - s.at, s.target, s.addend, 2 * s.size + s.bounded)]
 
 
 def unpack(content: bytes) -> Reference:
@@ -129,7 +133,7 @@ def unpack(content: bytes) -> Reference:
         raise ValueError("reference data of another format")
     fields["globals"] = tuple(tuple(row) for row in fields["globals"])
     fields["functions"] = tuple(_code(row) for row in fields["functions"])
-    fields["pointers"] = tuple(Pointer(s, tuple(path), t, a) for s, path, t, a in fields["pointers"])
+    fields["pointers"] = tuple(Pointer(s, tuple(path), *rest) for s, path, *rest in fields["pointers"])
     return Reference(**fields)
 
 
@@ -142,7 +146,7 @@ def _code(row: list[Any]) -> Code:
         if delta & 1:
             calls.append(at)
     sites = tuple(
-        Site(masks[i], masks[i] + after, target, addend, width)
+        Site(masks[i], masks[i] + after, target, addend, width >> 1, bool(width & 1))
         for i, after, target, addend, width in zip(*(flat[k::5] for k in range(5)), strict=True)
     )
     return Code(name, bool(wrapper), size, code_digest, tuple(masks), tuple(calls), sites)
