@@ -30,7 +30,7 @@ def test_library_is_the_packages() -> None:
     """Both load one and the same file, once."""
     assert libunicorn.library()._handle == binding.uclib._handle
     assert libunicorn.version() == unicorn.__version__
-    assert str(libunicorn.path()) == inspect.getfile(unicorn).replace("__init__.py", "lib/libunicorn.so.2")
+    assert libunicorn.path() == inspect.getfile(unicorn).replace("__init__.py", "lib/libunicorn.so.2")
 
 
 @pytest.mark.parametrize("name", ["uc_reg_read", "uc_emu_start", "uc_mem_map_ptr", "uc_context_save", "uc_hook_del"])
