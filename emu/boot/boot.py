@@ -86,6 +86,7 @@ def make_record(
         output=output,
         unknown_syscalls=tuple(machine.kernel.unknown),
         notes=(*image.notes, *(watch.notes if watch else ())),
+        evidence=image.proofs_of(variables | changed),
     )
 
 

@@ -77,6 +77,7 @@ class BootRecord:
     output: str = ""  # what the guest wrote to standard output and error
     unknown_syscalls: tuple[int, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    evidence: dict[str, str] = field(default_factory=dict)  # recovered variable -> what proves its place
 
     def as_dict(self) -> Json:
         """The record as JSON-ready values, by the schema."""
@@ -94,6 +95,7 @@ class BootRecord:
             "output": self.output,
             "unknown_syscalls": list(self.unknown_syscalls),
             "notes": list(self.notes),
+            **({"evidence": self.evidence} if self.evidence else {}),
         }
 
     def to_json(self) -> str:

@@ -116,7 +116,7 @@ SYSCALL = record(
 
 def schema() -> dict[str, Any]:
     """The schema as JSON-ready values."""
-    return {
+    found: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:{SCHEMA.replace('/', ':')}",
         "title": "What one boot of a Go program computed",
@@ -138,6 +138,9 @@ def schema() -> dict[str, Any]:
             }
         ),
     }
+    # Not required: a program with debugging information needs none.
+    found["properties"]["evidence"] = table(TEXT, "variable that was recovered -> what in the program proves its place")
+    return found
 
 
 def to_json() -> str:

@@ -114,4 +114,5 @@ def _function(row: Json) -> FunctionCall:
 
 
 def _known(kind: Any, row: Json) -> Json:
-    return {name: row[name] for name in kind.__slots__}
+    # What the schema does not require keeps its default.
+    return {name: row[name] for name in kind.__slots__ if name in row}
