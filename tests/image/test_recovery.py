@@ -205,6 +205,22 @@ def test_symbols_and_code_agree(name: str, image: Callable[[str], Image]) -> Non
     assert (ncpu.type.kind, ncpu.type.size) == ("int32", 4)
 
 
+@pytest.mark.parametrize("name", ["ibazel-0.1.1", "ibazel-0.6.0", "ibazel-0.7.0", "buildifier-3.3.0"])
+def test_without_the_symbols_they_are_still_right(
+    name: str, binary: Callable[[str], Path], image: Callable[[str], Image]
+) -> None:
+    """The same programs cut to what is loaded: whatever is found has the symbol's address, or lies in the symbol."""
+    whole = image(name)
+    bare = parse(without_sections(binary(name).read_bytes()), name)
+
+    for variable in bare.layouts.globals():
+        symbol = whole.symbols.at(variable.addr)
+        assert symbol, variable.name
+        spelled = variable.name.replace("\N{MIDDLE DOT}", ".")  # as the linker spells names of old assembly
+        assert spelled == symbol.name or spelled.startswith(f"{symbol.name}."), (variable.name, symbol.name)
+        assert spelled != symbol.name or (variable.addr, variable.type.size) == (symbol.addr, symbol.size)
+
+
 def test_symbols_keep_their_names_where_no_type_is_known(image: Callable[[str], Image]) -> None:
     """Every byte that a symbol of writable memory covers belongs to exactly one named variable."""
     found = image("ibazel-0.7.0")
