@@ -1,21 +1,22 @@
 """The typed diff of every global: which leaves of the data segments changed since the last look, from what to what.
 
 The segments that the program may write are compared with a shadow copy, but only their dirty pages (the hardware's
-D bits say which those are), and within those only the words that differ are turned into names.
+D bits say which those are), and within those only the words that differ are turned into names.  Of a large .bss what
+the program has not touched has neither frames nor a shadow: a global of a GiB costs nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emu.boot.decode import Decoder
+from emu.boot.decode import Decoder, Read
 from emu.image.types import Layouts, Type
 from emu.machine import accel
 from emu.machine.machine import Machine
+from emu.machine.paging import HAS_FRAME, SLICE, PageTables
 from syscalls.guest import PAGE, PROT_WRITE
 
 PAGE_NUMBER = struct.Struct("=I")
@@ -35,9 +36,12 @@ class Change:
 
 
 class _Region:
-    """One writable segment: where its pages are in guest RAM, and what they held at the last look."""
+    """A part of a writable segment that has frames: where they are in guest RAM, what they held at the last look.
 
-    def __init__(self, machine: Machine, addr: int, size: int) -> None:
+    *fresh*: they were zero until the guest touched them, which was after that look.
+    """
+
+    def __init__(self, machine: Machine, addr: int, size: int, fresh: bool) -> None:
         self.addr = addr
         pages, ram = machine.pages, machine.ram
         self.frames = pages.frames_of(addr, size)  # guest-physical addresses
@@ -51,10 +55,13 @@ class _Region:
                     self.runs[-1] = (first, count + 1, entries)
                     continue
             self.runs.append((page, 1, entry))
-        self.shadow = bytearray().join(ram.bytes[frame : frame + PAGE] for frame in self.frames)
+        if fresh:
+            self.shadow = bytearray(size)
+        else:
+            self.shadow = bytearray().join(ram.bytes[frame : frame + PAGE] for frame in self.frames)
         self.shadow_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.shadow))
 
-    def reader(self, machine: Machine) -> Callable[[int, int], bytes]:
+    def reader(self, machine: Machine) -> Read:
         """A reader of the segment's bytes by guest address, the fastest that its frames allow."""
         if len(self.runs) > 1:
             return machine.pages.peek
@@ -75,16 +82,38 @@ class GlobalsWatch:
 
     def begin_anew(self) -> None:
         """Take what memory holds now for the start, as after the machine began anew."""
-        machine = self._machine
-        self._regions = [_Region(machine, low, high - low) for low, high in writable_ranges(machine)]
+        self._regions: list[_Region] = []
+        self._untouched: list[tuple[int, int]] = []
+        self._watch(writable_ranges(self._machine), fresh=False)
+
+    def _watch(self, ranges: list[tuple[int, int]], fresh: bool) -> None:
+        # Watch what of *ranges* has frames; keep in mind what has none yet.
+        pages = self._machine.pages
+        self._frames = pages.frames
+        for low, high, filled in spans(pages, ranges):
+            if filled:
+                self._regions.append(_Region(self._machine, low, high - low, fresh))
+            else:
+                self._untouched.append((low, high))
+        self._regions.sort(key=lambda region: region.addr)
 
     def changes(self) -> list[Change]:
         """Every leaf that changed, by address."""
-        found: list[Change] = []
+        if self._untouched and self._frames != self._machine.pages.frames:
+            untouched, self._untouched = self._untouched, []
+            self._watch(untouched, fresh=True)
+        changed = []
         for region in self._regions:
             words = self._differing_words(region)
             if words:
-                self._name(region, words, found)
+                changed.append((region, region.reader(self._machine), words))
+        found: list[Change] = []
+        across: set[int] = set()
+        for region, read, words in changed:
+            self._name(region, read, words, across, found)
+        for region, read, words in changed:
+            for offset, length in words:
+                region.shadow[offset : offset + length] = read(region.addr + offset, length)
         return found
 
     def _differing_words(self, region: _Region) -> list[tuple[int, int]]:
@@ -102,21 +131,35 @@ class GlobalsWatch:
                 found.append((at + offset, length))
         return found
 
-    def _name(self, region: _Region, words: list[tuple[int, int]], found: list[Change]) -> None:
-        # Turn changed words into leaves, then take their new content for the shadow.
-        read, value = region.reader(self._machine), self._decoder.value
+    def _name(
+        self, region: _Region, read: Read, words: list[tuple[int, int]], across: set[int], found: list[Change]
+    ) -> None:
+        # Turn changed words into leaves; *across* has those that reach into several regions and were found already.
+        value, end = self._decoder.value, region.addr + len(region.shadow)
         leaves: dict[int, tuple[str, int, Type]] = {}
         for offset, length in words:
             for leaf in self._leaves_at(region.addr + offset, length):
                 leaves[leaf[1]] = leaf
         for name, addr, kind in leaves.values():
             low = addr - region.addr
-            before = bytes(region.shadow[low : low + kind.size])
-            after = read(addr, kind.size)
+            if low >= 0 and addr + kind.size <= end:
+                before, after = bytes(region.shadow[low : low + kind.size]), read(addr, kind.size)
+            elif addr in across:
+                continue
+            else:
+                across.add(addr)
+                before, after = self._before(addr, kind.size), self._machine.pages.peek(addr, kind.size)
             if before != after:
                 found.append(Change(name, kind, addr, before, value(kind, before), value(kind, after)))
-        for offset, length in words:
-            region.shadow[offset : offset + length] = read(region.addr + offset, length)
+
+    def _before(self, addr: int, size: int) -> bytes:
+        # What a leaf that reaches into several regions, or beyond them, was at the last look.
+        content = bytearray(size)
+        for region in self._regions:
+            low, high = max(addr, region.addr), min(addr + size, region.addr + len(region.shadow))
+            if low < high:
+                content[low - addr : high - addr] = region.shadow[low - region.addr : high - region.addr]
+        return bytes(content)
 
     def _leaves_at(self, addr: int, size: int) -> list[tuple[str, int, Type]]:
         # The leaves that overlap a range, with their run-time addresses; the same few ranges change again and again.
@@ -130,6 +173,27 @@ class GlobalsWatch:
                 for leaf in self._layouts.leaves(variable.type, max(start, 0), start + size, variable.name):
                     cached.append((leaf.path, at + leaf.offset, leaf.type))
         return cached
+
+
+def spans(pages: PageTables, ranges: list[tuple[int, int]]) -> list[tuple[int, int, bool]]:
+    """Split *ranges* into (start, end, whether its pages have frames), by address."""
+    found: list[tuple[int, int, bool]] = []
+    for low, high in ranges:
+        at = low
+        while at < high:
+            end = min(high, at // SLICE * SLICE + SLICE)
+            has = [entry & HAS_FRAME != 0 for entry in pages.entries(at, end - at)]
+            if all(has) or not any(has):
+                parts = [(at, end, has[0])]
+            else:
+                parts = [(at + i * PAGE, at + (i + 1) * PAGE, filled) for i, filled in enumerate(has)]
+            for part in parts:
+                if found and found[-1][1] == part[0] and found[-1][2] == part[2]:
+                    found[-1] = (found[-1][0], *part[1:])
+                else:
+                    found.append(part)
+            at = end
+    return found
 
 
 def writable_ranges(machine: Machine) -> list[tuple[int, int]]:
