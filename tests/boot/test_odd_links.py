@@ -36,7 +36,7 @@ def test_a_program_for_newer_cpus_says_why_it_leaves(binary: Paths, capsys: pyte
     assert (outcome["kind"], outcome["exit_status"]) == ("exit", 1)
     assert outcome["message"] == f"exit status 1: {LEVEL.format('v3')}"
     assert main(["boot", str(binary("hello-1.27.3-v3"))]) == 3
-    assert LEVEL.format("v3") in capsys.readouterr().out
+    assert LEVEL.format("v3") in " ".join(capsys.readouterr().out.split())  # as a narrow screen breaks it
 
 
 def test_the_refusal_is_what_a_real_machine_says(binary: Paths) -> None:
