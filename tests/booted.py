@@ -9,10 +9,13 @@ from typing import Any
 from emu.boot import values
 from emu.boot.boot import MSTART, boot
 from emu.boot.record import BootRecord
-from emu.cli.boot import BUNDLED
+from emu.cli import boot as command
 from emu.image.image import Image, load
 from syscalls.world import World
 from syscalls.worldfile import load as load_world
+
+BUNDLED = Path(command.BUNDLED)
+"""The bundled hello."""
 
 
 @cache

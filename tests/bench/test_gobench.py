@@ -16,10 +16,10 @@ from emu.bench import gobench
 from emu.bench.cost import METRICS, Cost, Share
 from emu.bench.measure import measure
 from emu.bench.recording import Measured, Row
-from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from syscalls.world import World
 from tests.bench.recordings import recording, row
+from tests.booted import BUNDLED
 
 PREDEFINED = {"better": {"higher", "lower"}, "assume": {"nothing", "exact"}}
 Result = tuple[dict[str, str], str, dict[str, float]]

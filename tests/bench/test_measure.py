@@ -16,11 +16,10 @@ from emu.bench.cost import METRICS, Cost
 from emu.bench.measure import NotReached, measure
 from emu.bench.recording import BEFORE, Measured, from_json, to_json
 from emu.boot.record import FunctionCall
-from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from syscalls.world import Limits, World
 from syscalls.worldfile import load as load_world
-from tests.booted import booted
+from tests.booted import BUNDLED, booted
 from tests.untyped import untyped
 
 PROGRAMS = ("hello-1.19.8", "hello-1.22.10", "hello-1.27.3", "hello-1.27.3-stripped", "hello-1.27.3-pie")

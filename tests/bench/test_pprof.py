@@ -15,10 +15,10 @@ import pytest
 from emu.bench import pprof
 from emu.bench.measure import measured, run
 from emu.bench.recording import Measured
-from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from fixtures import gotool, store
 from syscalls.world import World
+from tests.booted import BUNDLED
 from tests.conftest import ON_CI
 
 SAMPLE_TYPE, SAMPLE, MAPPING, LOCATION, FUNCTION, TEXT, DEFAULT = 1, 2, 3, 4, 5, 6, 14  # profile.proto, Profile

@@ -13,10 +13,10 @@ from functools import cache
 
 from emu.boot.boot import boot
 from emu.boot.record import BootRecord
-from emu.cli.boot import BUNDLED
 from emu.image.image import Image, load, parse
 from syscalls.world import Limits, World
 from syscalls.worldfile import load as load_world
+from tests.booted import BUNDLED
 
 PLACE = "runtime.osinit"
 LIMIT = 400_000  # instructions; the boot up to osinit takes some 1,000

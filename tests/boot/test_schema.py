@@ -13,10 +13,9 @@ import pytest
 
 from emu.boot.boot import boot
 from emu.boot.schema import schema, to_json
-from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from syscalls.world import World
-from tests.booted import booted
+from tests.booted import BUNDLED, booted
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

@@ -10,9 +10,8 @@ import pytest
 from emu.boot import values
 from emu.boot.catalogue import BY_NAME as CATALOGUE
 from emu.boot.values import VALUES, Absent, Captured
-from emu.cli.boot import BUNDLED
 from emu.report.views import DESCRIPTIONS
-from tests.booted import UNSTRIPPED, booted
+from tests.booted import BUNDLED, UNSTRIPPED, booted
 from tests.untyped import booted_untyped
 
 EVERYWHERE = (

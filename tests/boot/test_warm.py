@@ -14,11 +14,10 @@ from emu.boot import capture
 from emu.boot.boot import UnknownFunction, boot
 from emu.boot.reader import Missing
 from emu.boot.warm import Warm
-from emu.cli.boot import BUNDLED
 from emu.image.image import Image, load
 from syscalls.world import World
 from syscalls.worldfile import load as load_world
-from tests.booted import booted
+from tests.booted import BUNDLED, booted
 
 FIXED: tuple[tuple[str, ...], ...] = (
     (),

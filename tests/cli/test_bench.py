@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from emu.bench.recording import to_json
-from emu.cli.boot import BUNDLED
 from emu.cli.main import main
 from tests.bench.recordings import recording, row
+from tests.booted import BUNDLED
 
 HELLO = str(BUNDLED)
 

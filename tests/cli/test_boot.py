@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from emu.boot.schema import schema
-from emu.cli.boot import BUNDLED
 from emu.cli.errors import OF_OUTCOME
 from emu.cli.main import main
 from fixtures.store import ROOT
+from tests.booted import BUNDLED
 from tests.cli.test_main import START
 
 Capture = pytest.CaptureFixture[str]

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from emu.cli.boot import BUNDLED
 from emu.cli.main import main
 from emu.report.info import gather, lines
 from emu.report.paper import Paper
-from tests.booted import booted
+from tests.booted import BUNDLED, booted
 from tests.conftest import ON_CI
 from tests.untyped import untyped
 

@@ -15,12 +15,12 @@ import pytest
 from emu.boot.record import BootRecord
 from emu.boot.values import BY_NAME
 from emu.boot.warm import Warm
-from emu.cli.boot import BUNDLED
 from emu.cli.main import main
 from emu.image.image import load
 from emu.sweep import shown
 from syscalls.world import World
 from syscalls.worldfile import load as load_world
+from tests.booted import BUNDLED
 
 Capture = pytest.CaptureFixture[str]
 HELLO = str(BUNDLED)

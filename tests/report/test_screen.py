@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from emu.boot.record import BootRecord
-from emu.cli.boot import BUNDLED
 from emu.report import boot as report
 from emu.report.origins import Origins
 from emu.report.paper import Paper
-from tests.booted import booted
+from tests.booted import BUNDLED, booted
 from tests.untyped import booted_untyped
 
 Golden = Callable[[str, str], None]

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from emu.cli.boot import BUNDLED
 from emu.sweep.store import StoreError, ask
+from tests.booted import BUNDLED
 
 COUNT = 1200
 VARY = ("--vary", f"seed=1..{COUNT // 4}", "--vary", "cpus=1,2", "--vary", "page-size=4096,1024")

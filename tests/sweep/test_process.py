@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from emu.cli.boot import BUNDLED
 from emu.cli.main import main
 from emu.sweep.store import StoreError, ask
+from tests.booted import BUNDLED
 
 COUNT = 1500
 VARY = ("--vary", f"seed=1..{COUNT // 3}", "--vary", "cpus=1,2,3", "--show", "ncpu,heapRandSeed")

@@ -11,13 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from emu.cli.boot import BUNDLED
 from emu.image.image import load
 from emu.sweep import crews, points
 from emu.sweep.plan import Plan
 from emu.sweep.run import rows
 from emu.sweep.work import Bench, Row, Shipment, failed
 from syscalls.world import World
+from tests.booted import BUNDLED
 
 
 class Fragile:
