@@ -19,7 +19,7 @@ test: $(INSTALLED) ## run the whole default test suite
 	@.ci/packages gdb strace qemu-x86_64 npm jq
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (most of an hour), read 20,000 of four releases
+test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (half an hour), read 20,000 of four releases
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/boot/test_bad_input.py -k "single_bytes or every_cut"
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/image/test_damage.py -k pclntab_format
 	RT0_TEST_DAMAGE=1 $(BIN)/python -m pytest -q -s tests/image/test_recovery_damage.py
