@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from emu.boot import goabi
 from emu.boot.catalogue import ROWS, Row
@@ -18,6 +19,7 @@ from emu.boot.globals import Change, GlobalsWatch
 from emu.boot.record import FunctionCall, Write
 from emu.image.image import ABI0, Image
 from emu.image.pclntab import Function
+from emu.image.types import Layouts
 from emu.machine.machine import Machine
 from syscalls.guest import GuestFault
 
@@ -26,6 +28,9 @@ JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go
 WORD = 8
 CONTENT = frozenset(("slice", "string"))
 """Kinds whose value is shown by content that lies elsewhere."""
+Places = tuple[list[goabi.Place], list[goabi.Place]]
+PLACES: WeakKeyDictionary[Layouts, dict[str, Places]] = WeakKeyDictionary()
+"""Where each function takes its arguments and leaves its results, worked out once a program."""
 MAX_CALLS = 10_000
 """Calls that are observed; a boot on 1,000 CPUs makes 1,100.  What a program does after that many still counts."""
 
@@ -62,7 +67,6 @@ class Capture:
         self._hooks: list[int] = []
         self._return_hooks: set[int] = set()
         self._callers: dict[int, str | None] = {}
-        self._places: dict[str, tuple[list[goabi.Place], list[goabi.Place]]] = {}
         self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
         self._bias = machine.loaded.bias
         self._begin()
@@ -120,9 +124,6 @@ class Capture:
         self.after_call += [newest] * (len(events) - self._seen_syscalls)
         self._seen_syscalls = len(events)
         for change in self._watch.changes():
-            seen = self.touched.get(change.name)
-            if seen is not None:
-                change.before = seen.after  # what lay behind its pointers then may be something else by now
             self.touched[change.name] = change
             if frame is None:
                 continue
@@ -216,16 +217,13 @@ class Capture:
 
     # Arguments and results
 
-    def _places_of(self, name: str) -> tuple[list[goabi.Place], list[goabi.Place]]:
-        places = self._places.get(name)
-        if places is None:
+    def _places_of(self, name: str) -> Places:
+        known = PLACES.setdefault(self.image.layouts, {})
+        if name not in known:
             signature = self.image.layouts.signature(name)
-            places = ([], [])
-            if signature is not None:
-                release = self.image.release
-                places = goabi.assign(self.image.layouts, release, signature.parameters, signature.results)
-            self._places[name] = places
-        return places
+            taken, given = (signature.parameters, signature.results) if signature else ((), ())
+            known[name] = goabi.assign(self.image.layouts, self.image.release, taken, given)
+        return known[name]
 
     def _arguments(self, name: str, registers: list[int], sp: int) -> dict[str, Any]:
         taken, _ = self._places_of(name)

@@ -102,17 +102,25 @@ class Decoder:
             raw = self.read(data, count * elem.size)
         except GuestFault:
             return shown
-        parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(count))
-        shown["elements"] = [self.value(elem, part, depth - 1) for part in parts]
+        shown["elements"] = self._each(elem, raw, count, depth - 1)
         return shown
+
+    def _each(self, elem: Type, raw: bytes, count: int, depth: int) -> list[Any]:
+        # Many values of one type; numbers and addresses all at once, for that is what long slices hold.
+        number = FORMATS.get(elem.kind)
+        if number is not None:
+            return list(struct.unpack_from(f"<{count}{number.format[1:]}", raw))
+        if elem.kind in ADDRESSES:
+            return [hex(addr) for addr in struct.unpack_from(f"<{count}Q", raw)]
+        parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(count))
+        return [self.value(elem, part, depth) for part in parts]
 
     def _array(self, kind: Type, raw: bytes, depth: int) -> Any:
         assert kind.elem is not None
         elem = self.layouts.type(kind.elem)
         if elem.kind == "uint8":
             return list(raw) if len(raw) <= MAX_BYTES else {"len": len(raw), "hex": raw.rstrip(b"\0").hex()}
-        parts = (raw[i * elem.size : (i + 1) * elem.size] for i in range(kind.length))
-        return [self.value(elem, part, depth) for part in parts]
+        return self._each(elem, raw, kind.length, depth)
 
     def struct(self, kind: Type, raw: bytes, depth: int = 4) -> dict[str, Any]:
         """Every named field of a struct."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.boot.decode import Decoder, Read
-from emu.image.types import Layouts, Type
+from emu.image.types import Layouts, Leaf, Type
 from emu.machine import accel
 from emu.machine.machine import Machine
 from emu.machine.paging import HAS_FRAME, SLICE, PageTables
@@ -77,11 +77,11 @@ class GlobalsWatch:
         self._layouts = layouts
         self._bias = machine.loaded.bias
         self._decoder = Decoder(layouts, machine.pages.peek)
-        self._leaves: dict[tuple[int, int], list[tuple[str, int, Type]]] = {}
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """Take what memory holds now for the start, as after the machine began anew."""
+        self._values: dict[int, Any] = {}  # of every leaf that changed, by address, as it was when it did
         self._regions: list[_Region] = []
         self._untouched: list[tuple[int, int]] = []
         self._watch(writable_ranges(self._machine), fresh=False)
@@ -136,11 +136,13 @@ class GlobalsWatch:
     ) -> None:
         # Turn changed words into leaves; *across* has those that reach into several regions and were found already.
         value, end = self._decoder.value, region.addr + len(region.shadow)
-        leaves: dict[int, tuple[str, int, Type]] = {}
+        start = region.addr - self._bias
+        leaves: dict[int, Leaf] = {}
         for offset, length in words:
-            for leaf in self._leaves_at(region.addr + offset, length):
-                leaves[leaf[1]] = leaf
-        for name, addr, kind in leaves.values():
+            for leaf in self._layouts.leaves_between(start + offset, start + offset + length):
+                leaves[leaf.offset] = leaf
+        for name, at, kind in leaves.values():
+            addr = at + self._bias
             low = addr - region.addr
             if low >= 0 and addr + kind.size <= end:
                 before, after = bytes(region.shadow[low : low + kind.size]), read(addr, kind.size)
@@ -150,7 +152,10 @@ class GlobalsWatch:
                 across.add(addr)
                 before, after = self._before(addr, kind.size), self._machine.pages.peek(addr, kind.size)
             if before != after:
-                found.append(Change(name, kind, addr, before, value(kind, before), value(kind, after)))
+                # What an earlier change left is shown as it was then: what its pointers lead to may have changed since.
+                old = self._values[addr] if addr in self._values else value(kind, before)
+                new = self._values[addr] = value(kind, after)
+                found.append(Change(name, kind, addr, before, old, new))
 
     def _before(self, addr: int, size: int) -> bytes:
         # What a leaf that reaches into several regions, or beyond them, was at the last look.
@@ -160,19 +165,6 @@ class GlobalsWatch:
             if low < high:
                 content[low - addr : high - addr] = region.shadow[low - region.addr : high - region.addr]
         return bytes(content)
-
-    def _leaves_at(self, addr: int, size: int) -> list[tuple[str, int, Type]]:
-        # The leaves that overlap a range, with their run-time addresses; the same few ranges change again and again.
-        cached = self._leaves.get((addr, size))
-        if cached is None:
-            cached = self._leaves[addr, size] = []
-            low = addr - self._bias
-            for variable in self._layouts.globals_in(low, low + size):
-                start = low - variable.addr
-                at = variable.addr + self._bias
-                for leaf in self._layouts.leaves(variable.type, max(start, 0), start + size, variable.name):
-                    cached.append((leaf.path, at + leaf.offset, leaf.type))
-        return cached
 
 
 def spans(pages: PageTables, ranges: list[tuple[int, int]]) -> list[tuple[int, int, bool]]:

@@ -67,10 +67,14 @@ class TextUnknown(Unreadable):
     """The header is sound, but what the entries are relative to must come from elsewhere."""
 
 
+MAX_KEPT = 10_000  # answers of Pclntab.find
+
+
 class Pclntab:
     """One pclntab at *offset* of the file.  Raises Unreadable when made over anything else."""
 
     def __init__(self, elf: Elf, offset: int, size: int, text: int) -> None:
+        self._found: dict[int, Function | None] = {}  # what find() was asked: a boot's few entries and call sites
         """Read the header; *text* is the start of the code where the header itself does not say (0: unknown)."""
         self._data: Data = elf.data
         self.offset = offset
@@ -166,6 +170,13 @@ class Pclntab:
 
     def find(self, pc: int) -> Function | None:
         """Return the function that *pc* is in; None outside the code or where the table is damaged."""
+        if pc not in self._found:
+            if len(self._found) >= MAX_KEPT:
+                self._found.clear()
+            self._found[pc] = self._find(pc)
+        return self._found[pc]
+
+    def _find(self, pc: int) -> Function | None:
         i = self.index(pc)
         try:
             return None if i is None else self.function(i)

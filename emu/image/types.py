@@ -24,6 +24,9 @@ RUNTIME_PACKAGE = re.compile(r"(?:runtime|internal)(?:/[^.\[]*)?\.|main\.main$")
 """Names whose details are kept: of the runtime, of internal/ packages, and main.main."""
 
 
+MAX_KEPT = 10_000
+"""Ranges whose leaves are kept; a boot asks for some 500."""
+
 FLAT = 1024
 """Bytes up to which a struct's leaves are listed once; larger ones are walked, where a range asks for little."""
 
@@ -82,6 +85,7 @@ class Layouts:
         self._names, self._addrs, self._type_ids = tables.globals
         self._signatures = tables.signatures
         self._types: dict[int, Type] = {}
+        self._between: dict[tuple[int, int], list[Leaf]] = {}
         self._offsets: dict[int, list[int]] = {}
         self._flat: dict[int, tuple[list[int], list[Leaf]]] = {}
 
@@ -208,6 +212,22 @@ class Layouts:
         high = root.size if high is None else high
         if low < high:
             yield from self._leaves(root, 0, low, high, path)
+
+    def leaves_between(self, low: int, high: int) -> list[Leaf]:
+        """Return the leaves of all globals that overlap addresses *low* to *high*, each with its address as its offset.
+
+        Kept: every boot of a program changes much the same few ranges.
+        """
+        found = self._between.get((low, high))
+        if found is None:
+            if len(self._between) >= MAX_KEPT:
+                self._between.clear()
+            found = self._between[low, high] = [
+                Leaf(leaf.path, variable.addr + leaf.offset, leaf.type)
+                for variable in self.globals_in(low, high)
+                for leaf in self.leaves(variable.type, max(low - variable.addr, 0), high - variable.addr, variable.name)
+            ]
+        return found
 
     def _leaves(self, t: Type, at: int, low: int, high: int, path: str) -> Iterator[Leaf]:
         if t.kind == "struct" and t.size <= FLAT:
