@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from syscalls.light import dataclass
 
 MAX_CPUS = 65_536
 """The largest set: what the 8,192-byte buffer that Go hands to sched_getaffinity(2) can tell of."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syscalls import abi, release, rlimits
@@ -18,6 +17,7 @@ from syscalls.errno import EFAULT, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallE
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, OutOfFrames
+from syscalls.light import replace
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
 from syscalls.outcome import Outcome, Unsupported

@@ -6,11 +6,11 @@ what is in them.  The tree has no state of its own: it asks the kernel whenever 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
+from syscalls.light import dataclass
 from syscalls.outcome import Outcome
 from syscalls.tasks import Task
 from syscalls.vma import VmaList

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-
 from syscalls import abi
+from syscalls.light import dataclass, replace
 
 
 @dataclass(slots=True)
@@ -35,5 +34,5 @@ class Task:
 
     def become(self, other: Task) -> None:
         """Take over every value of *other*."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(other, field.name))
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))

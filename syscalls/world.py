@@ -8,9 +8,8 @@ the types, their defaults and what each field means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from syscalls.cpuset import CpuSet
+from syscalls.light import dataclass, field
 
 ABSENT = None
 """How a World says "there is no such thing" (no huge-page file, no AT_RANDOM, no vDSO symbol)."""

@@ -8,7 +8,7 @@ that name, so that a release newer than this table still shows all it shares wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from syscalls.light import dataclass
 
 Release = tuple[int, int]
 FIRST, NEWEST = (1, 9), (1, 27)

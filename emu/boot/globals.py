@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from emu.boot.decode import Decoder, Read
@@ -18,6 +17,7 @@ from emu.machine import accel
 from emu.machine.machine import Machine
 from emu.machine.paging import HAS_FRAME, SLICE, PageTables
 from syscalls.guest import PAGE, PROT_WRITE
+from syscalls.light import dataclass
 
 PAGE_NUMBER = struct.Struct("=I")
 

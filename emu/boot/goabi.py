@@ -8,9 +8,9 @@ the assignment algorithm).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from emu.image.types import Layouts, Type
+from syscalls.light import dataclass
 
 INTEGER_REGISTERS = ("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11")
 N_FLOAT_REGISTERS = 15

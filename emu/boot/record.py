@@ -7,8 +7,9 @@ benchmarks) reads only this.  The JSON form is ``rt0.boot/1``; its schema is in 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
+
+from syscalls.light import dataclass, field
 
 SCHEMA = "rt0.boot/1"
 

@@ -9,11 +9,11 @@ import argparse
 import re
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from emu.cli.errors import UsageError
 from emu.cli.output import columns, write_text
+from syscalls.light import replace
 from syscalls.world import World, WorldError
 from syscalls.worldfile import apply, check, load
 from syscalls.worldfile.kinds import nearest

@@ -13,7 +13,6 @@ import mmap
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Function, Pclntab
 from emu.image.symbols import Symbol, SymbolTable
 from emu.image.types import Layouts
+from syscalls.light import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

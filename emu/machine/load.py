@@ -8,7 +8,6 @@ segment's file part is zero.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from emu.image.image import Image
 from emu.machine import stack
@@ -17,6 +16,7 @@ from emu.machine.paging import VSYSCALL, PageTables
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE
+from syscalls.light import dataclass
 from syscalls.program import Program
 from syscalls.random import at_random
 from syscalls.world import World

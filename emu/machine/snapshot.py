@@ -15,7 +15,6 @@ Translated code is kept, unless the guest made code of its own or changed its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from emu.machine import accel
@@ -25,6 +24,7 @@ from emu.machine.ram import RamState
 from syscalls import saved
 from syscalls.guest import PAGE
 from syscalls.kernel import Kernel
+from syscalls.light import dataclass
 
 
 @dataclass(frozen=True, slots=True)

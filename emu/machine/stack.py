@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from syscalls.light import dataclass
 from syscalls.world import WorldError
 
 PLATFORM = b"x86_64\0"

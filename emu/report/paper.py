@@ -7,7 +7,8 @@ A line is a list of spans, ``(style, text)``.  Styles are named in :data:`CODES`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from syscalls.light import dataclass
 
 Spans = list[tuple[str, str]]
 

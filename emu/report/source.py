@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from syscalls.light import dataclass, field
 
 BEFORE, AFTER = 6, 8  # lines of comment before a declaration, lines after it
 COMMENT = "//"

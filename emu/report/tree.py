@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +21,7 @@ from emu.report.paper import Paper, Spans
 from emu.report.source import Sources
 from emu.report.views import described, described_write, some
 from syscalls.auxv import NAMES as AUXV_NAMES
+from syscalls.light import dataclass, field
 
 CALLED, ASKED, WROTE = 0, 1, 2
 MEMORY_CALLS = frozenset(("mmap", "munmap", "mprotect", "madvise", "prctl"))

@@ -1,0 +1,141 @@
+"""``dataclass``, ``field`` and ``replace`` for what every run imports: those of :mod:`dataclasses`, without their cost.
+
+The standard library's take 10 ms to import (``inspect``) and half a millisecond for each class, whose methods are
+compiled from text.  Here all classes share their methods, which look a class's fields up in a table.
+
+Only slotted classes are made, that inherit nothing, and a field has a default, a factory or neither: what is needed.
+Type checkers see the standard library's own functions, and ``fields``, ``replace`` and ``asdict`` of
+:mod:`dataclasses` take these classes as well.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dataclasses import dataclass, field, replace
+    from typing import Any, NoReturn
+
+__all__ = ["dataclass", "field", "replace"]
+
+MISSING = object()
+
+
+class _Factory:
+    __slots__ = ("make",)
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+
+
+class _StandardFields:
+    # What the functions of :mod:`dataclasses` ask a class for, made when one of them does.
+    def __get__(self, instance: Any, cls: Any) -> Any:
+        import dataclasses
+
+        space = {"__annotations__": cls.__annotations__, "__module__": cls.__module__}
+        for name, default in cls.__defaults__.items():
+            if isinstance(default, _Factory):
+                space[name] = dataclasses.field(default_factory=default.make)
+            elif default is not MISSING:
+                space[name] = default
+        fields = dataclasses.fields(dataclasses.dataclass(type(cls.__name__, (), space)))
+        cls.__dataclass_fields__ = {one.name: one for one in fields}
+        return cls.__dataclass_fields__
+
+
+# The methods of all classes.
+
+
+def _init(self: Any, *given: Any, **named: Any) -> None:
+    setters = self.__setters__
+    for put, value in zip(setters, given, strict=False):
+        put(self, value)
+    if named or len(given) != len(setters):
+        _init_rest(self, len(given), named)
+
+
+def _init_rest(self: Any, given: int, named: dict[str, Any]) -> None:
+    names = self.__slots__
+    call = f"{type(self).__name__}.__init__()"
+    if given > len(names):
+        needed = sum(self.__defaults__[name] is MISSING for name in names)
+        takes = "" if needed == len(names) else f"from {needed + 1} to "
+        raise TypeError(f"{call} takes {takes}{len(names) + 1} positional arguments but {given + 1} were given")
+    for name, put in zip(names[given:], self.__setters__[given:], strict=True):
+        value = named.pop(name) if name in named else self.__defaults__[name]
+        if value is MISSING:
+            raise TypeError(f"{call} missing 1 required positional argument: {name!r}")
+        put(self, value.make() if type(value) is _Factory else value)
+    for name in named:
+        what = "multiple values for argument" if name in names else "an unexpected keyword argument"
+        raise TypeError(f"{call} got {what} {name!r}")
+
+
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+    return f"{type(self).__qualname__}({shown})"
+
+
+def _eq(self: Any, other: Any) -> Any:
+    return self.__values__(self) == self.__values__(other) if type(other) is type(self) else NotImplemented
+
+
+def _hash(self: Any) -> int:
+    return hash(self.__values__(self))
+
+
+def _getstate(self: Any) -> list[Any]:
+    return [getattr(self, name) for name in self.__slots__]
+
+
+def _setstate(self: Any, state: list[Any]) -> None:
+    for put, value in zip(self.__setters__, state, strict=True):
+        put(self, value)
+
+
+def _frozen(self: Any, name: str, value: Any = None) -> NoReturn:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+if not TYPE_CHECKING:
+
+    def dataclass(*, frozen=False, slots):
+        """Make a class whose constructor, equality, hash and repr are those of its annotated fields, as a decorator.
+
+        Of these, what the class itself defines stays.
+        """
+        if not slots:
+            raise TypeError("all these classes have slots")
+        shared = {"__init__": _init, "__repr__": _repr, "__eq__": _eq, "__hash__": None}
+        if frozen:
+            shared |= {"__hash__": _hash, "__setattr__": _frozen, "__delattr__": _frozen}
+            shared |= {"__getstate__": _getstate, "__setstate__": _setstate}
+
+        def made(cls):
+            space = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+            names = tuple(space["__annotations__"])
+            space["__defaults__"] = {name: space.pop(name, MISSING) for name in names}
+            space["__slots__"] = space["__match_args__"] = names
+            space["__values__"] = attrgetter(*names)
+            space["__dataclass_fields__"] = _StandardFields()
+            new = type(cls.__name__, (), shared | space)
+            new.__setters__ = [new.__dict__[name].__set__ for name in names]
+            new.__qualname__ = cls.__qualname__
+            return new
+
+        return made
+
+    def field(*, default=MISSING, default_factory=None):
+        """Return a field's default, or what makes one for each instance."""
+        return default if default_factory is None else _Factory(default_factory)
+
+    def replace(instance, /, **changes):
+        """Return a copy of *instance* with the values of some fields changed."""
+        for name in instance.__slots__:
+            if name not in changes:
+                changes[name] = getattr(instance, name)
+        return type(instance)(**changes)

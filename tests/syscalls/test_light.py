@@ -1,0 +1,166 @@
+"""Classes of ``syscalls.light`` beside the standard library's: what a caller can see of them is the same."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from syscalls import light
+from syscalls.world import Memory, World
+
+
+@light.dataclass(frozen=True, slots=True)
+class Frozen:
+    """One of ours that cannot be changed."""
+
+    x: int
+    y: tuple[int, ...] = ()
+    z: list[int] = light.field(default_factory=list)
+
+    @property
+    def double(self) -> int:
+        return 2 * self.x
+
+
+@light.dataclass(slots=True)
+class Open:
+    """One of ours that can be changed."""
+
+    x: int
+    y: str = "y"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StandardFrozen:
+    """The same as ``Frozen``."""
+
+    x: int
+    y: tuple[int, ...] = ()
+    z: list[int] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True)
+class StandardOpen:
+    """The same as ``Open``."""
+
+    x: int
+    y: str = "y"
+
+
+PAIRS = pytest.mark.parametrize(("ours", "theirs"), [(Frozen, StandardFrozen), (Open, StandardOpen)])
+
+
+def outcome(act: Callable[[], object]) -> str:
+    """What *act* says or raises, whichever of the two classes it is about."""
+    try:
+        text = repr(act())
+    except (TypeError, AttributeError) as error:
+        text = f"{type(error).__name__}: {error}"
+    return text.replace("Standard", "")
+
+
+@PAIRS
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ((1,), {}), ((1, "a"), {}), ((), {"x": 1}), ((1,), {"y": "b"}), ((), {"y": "b", "x": 2}), ((), {}),
+        ((1, 2, 3, 4), {}), ((1,), {"x": 1}), ((1,), {"q": 1}), ((1, "a"), {"y": 1}),
+    ],
+)  # fmt: skip
+def test_constructor_and_repr(ours: Any, theirs: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """The same arguments are taken and refused, with the same words."""
+    assert outcome(lambda: ours(*given, **named)) == outcome(lambda: theirs(*given, **named))
+
+
+@PAIRS
+def test_equality_hash_and_order_of_fields(ours: Any, theirs: Any) -> None:
+    """Equal by value, within one class only; hashable if frozen."""
+    assert ours(1) == ours(1)
+    assert ours(1) != ours(2)
+    assert ours(1) != theirs(1)
+    assert ours.__match_args__ == theirs.__match_args__
+    assert ours.__slots__ == theirs.__slots__
+    assert (ours.__hash__ is None) == (theirs.__hash__ is None)
+
+
+@PAIRS
+def test_values_change_as_in_the_standard_ones(ours: Any, theirs: Any) -> None:
+    """A frozen one refuses, the others do not; none takes another name."""
+    one, other = ours(1), theirs(1)
+
+    assert outcome(lambda: setattr(one, "x", 5)) == outcome(lambda: setattr(other, "x", 5))
+    assert outcome(lambda: one) == outcome(lambda: other)
+    with pytest.raises(AttributeError):
+        one.q = 5
+
+
+def test_a_frozen_one_is_hashed_by_its_values() -> None:
+    """As keys of a set: one of two equal ones."""
+    assert len({Frozen(1, (2,), ()), Frozen(1, (2,), ()), Frozen(2, (2,), ())}) == 2  # type: ignore[arg-type]
+
+
+def test_a_factory_makes_a_value_for_each() -> None:
+    """Two instances share no list."""
+    one, other = Frozen(1), Frozen(1)
+    one.z.append(3)
+
+    assert (one.z, other.z) == ([3], [])
+
+
+@PAIRS
+def test_copies(ours: Any, theirs: Any) -> None:  # noqa: ARG001 - the standard one is known to
+    """Copied and pickled, they are equal to what they were."""
+    one = ours(7, "seven")
+    for copied in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert copied == one
+        assert copied is not one
+
+
+@PAIRS
+def test_the_functions_of_the_standard_module_take_them(ours: Any, theirs: Any) -> None:
+    """``fields``, ``asdict`` and ``replace``; and our own ``replace`` does what theirs does."""
+    assert {*map(dataclasses.is_dataclass, (ours, ours(1)))} == {True}
+    assert outcome(lambda: dataclasses.asdict(ours(1))) == outcome(lambda: dataclasses.asdict(theirs(1)))
+    names = [[(f.name, f.default, f.default_factory) for f in dataclasses.fields(cls)] for cls in (ours, theirs)]
+    assert names[0] == names[1]
+    changes: dict[str, Any]
+    for changes in ({"x": 2}, {"y": "b"}, {}):
+        expected = outcome(partial(dataclasses.replace, theirs(1), **changes))
+        assert outcome(partial(dataclasses.replace, ours(1), **changes)) == expected
+        assert outcome(partial(light.replace, ours(1), **changes)) == expected
+    with pytest.raises(TypeError, match="unexpected keyword argument 'q'"):
+        light.replace(ours(1), q=1)
+
+
+def test_a_class_keeps_what_it_defines() -> None:
+    """Methods, properties and the docstring."""
+    assert Frozen(4).double == 8
+    assert Frozen.__doc__ == "One of ours that cannot be changed."
+    assert (Frozen.__name__, Frozen.__module__) == ("Frozen", __name__)
+
+
+def test_a_world_is_one_of_them() -> None:
+    """Changed in a part, by either ``replace``."""
+    smaller = light.replace(World(), memory=dataclasses.replace(World().memory, limit=4096))
+
+    assert smaller.memory == Memory(limit=4096)
+    assert smaller != World()
+    assert dataclasses.replace(smaller, memory=Memory()) == World()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        smaller.seed = 2  # type: ignore[misc]
+
+
+def test_importing_the_world_does_not_import_dataclasses() -> None:
+    """That is what they are for."""
+    code = "import sys, syscalls.world; print({'dataclasses', 'inspect'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
