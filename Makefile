@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted releases matrix clean
+.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted releases matrix suites clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -73,6 +73,9 @@ releases: $(INSTALLED) ## see anew what start-up does in each release, for docs/
 matrix: $(INSTALLED) ## link, boot and verify a program of each release and kind, for docs/matrix.md (half an hour)
 	@.ci/packages cc npm
 	$(BIN)/python -m docs.generate.matrix
+
+suites: $(INSTALLED) ## run Go's own tests natively and emulated and compare, for docs/suites.md (hours)
+	nice $(BIN)/python -m bench.suites $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

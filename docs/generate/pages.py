@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from docs.generate import boxes, chart, drawings, history, matrix, project, releases, verbs
+from docs.generate import boxes, chart, drawings, history, matrix, project, releases, suites, verbs
 from docs.generate.console import refreshed, shell
 from docs.generate.subjects import PROGRAMS, subject
 from docs.generate.template import OneVerb, Subjects, Verbs, render
@@ -56,6 +56,7 @@ RECORDED: Mapping[str, Mapping[str, OneVerb]] = {
     "history": history.FACTS,
     "releases": releases.FACTS,
     "matrix": matrix.FACTS,
+    "suites": suites.FACTS,
 }
 """Pages that are made of what is kept in bench/history and docs/generate, without a boot."""
 

@@ -1,0 +1,36 @@
+"""The written list: why a test of Go's may have another verdict in rt0 than on this machine.
+
+A difference that no entry explains is shown as one without a cause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why the tests named by *tests* (patterns, subtests are below ``Name/``) of *package* differ, in *releases*."""
+
+    text: str
+    package: str
+    tests: tuple[str, ...]
+    releases: tuple[str, ...] = ()  # empty: all
+    verdicts: tuple[str, str] | None = None  # native and emulated; None: any
+
+    def explains(self, release: str, package: str, test: str, pair: tuple[str, str]) -> bool:
+        return (
+            fnmatchcase(package, self.package)
+            and any(fnmatchcase(test, pattern) for pattern in self.tests)
+            and (not self.releases or release in self.releases)
+            and self.verdicts in (None, pair)
+        )
+
+
+CAUSES: tuple[Cause, ...] = ()
+
+
+def cause(release: str, package: str, test: str, pair: tuple[str, str]) -> str | None:
+    """Why *test* has the verdicts *pair*; None if that is not known."""
+    return next((entry.text for entry in CAUSES if entry.explains(release, package, test, pair)), None)
