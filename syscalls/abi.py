@@ -81,6 +81,7 @@ MINSIGSTKSZ = 2048
 
 # futex(2), getrandom(2)
 FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0, 1, 9, 10
+FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 3, 4, 5
 FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME = 128, 256
 GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE = 1, 2, 4
 
@@ -109,6 +110,8 @@ TIMEZONE = Struct("<ii")
 UTSNAME = Struct("<65s65s65s65s65s65s")
 RLIMIT = Struct("<QQ")
 KERNEL_SIGACTION = Struct("<QQQQ")  # handler, flags, restorer, mask: the kernel's order, not the C library's
+ROBUST_LIST_HEAD = Struct("<QqQ")  # struct robust_list_head: list, futex_offset, list_op_pending
+CLONE_ARGS = Struct("<11Q")  # struct clone_args
 STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
 IOVEC = Struct("<QQ")
 # struct stat: dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, then three (seconds, nanoseconds)
@@ -116,6 +119,15 @@ STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")
 # struct sysinfo: uptime, loads[3], total, free, shared, buffer, total swap, free swap, processes, high, free high, unit
 SYSINFO = Struct("<q3Q6QH2x4xQQI4x")
 ROBUST_LIST_HEAD_SIZE = 24
+
+# linux/sched.h
+CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND = 0x100, 0x200, 0x400, 0x800
+CLONE_PIDFD, CLONE_VFORK, CLONE_PARENT, CLONE_THREAD = 0x1000, 0x4000, 0x8000, 0x10000
+CLONE_NEWNS, CLONE_SYSVSEM, CLONE_SETTLS = 0x20000, 0x40000, 0x80000
+CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_DETACHED = 0x100000, 0x200000, 0x400000
+CLONE_CHILD_SETTID, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x1000000, 0x10000000, 0x20000000, 0x40000000
+CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP = 0x100000000, 0x200000000
+CLONE_ARGS_SIZE_VER0 = 64
 RSEQ_SIZE = 32  # the original struct rseq, the only size that kernels before 6.3 accept
 SIGSET_SIZE = 8
 

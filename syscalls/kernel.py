@@ -1,8 +1,12 @@
 """The kernel: takes a system call from the machine, finds its row, performs it, logs it.
 
 The only place that turns errors into ``-errno``: handlers raise SyscallError, guest memory raises GuestFault (EFAULT)
-and OutOfFrames (ENOMEM).  Any other exception is a bug of ours and is let through.  It never looks at an engine: the
-machine hands it guest memory and a counter of instructions, and reads the results off it.
+and OutOfFrames (ENOMEM); one that has to wait raises Blocked, and is called again when its task may go on.  Any other
+exception is a bug of ours and is let through.  It never looks at an engine: the machine hands it guest memory and a
+counter of instructions, and reads the results off it.
+
+The kernel works for one process at a time, the *current* one: ``mem``, ``space``, ``files``, ``actions``, ``rlimits``,
+``program``, ``cwd`` and so on are its.
 """
 
 from __future__ import annotations
@@ -13,22 +17,25 @@ from typing import TYPE_CHECKING
 
 from syscalls import abi, release, rlimits
 from syscalls.buffers import capture, store
-from syscalls.errno import EFAULT, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
+from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, OutOfFrames
 from syscalls.light import replace
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
-from syscalls.outcome import Outcome, Unsupported
+from syscalls.outcome import Hang, Outcome, Unsupported
+from syscalls.processes import Action, Process
 from syscalls.program import Program
 from syscalls.random import Entropy
 from syscalls.responses import Responses, Rule
 from syscalls.row import Compiled, fails
+from syscalls.scheduler import Scheduler
 from syscalls.space import AddressSpace
 from syscalls.table import ROWS
 from syscalls.tasks import Task
 from syscalls.time import Clock
+from syscalls.waits import INTERRUPTED, TIMEOUT, Blocked, Channel, PendingCall, Wait
 from syscalls.world import File, World
 
 if TYPE_CHECKING:
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 Sink = Callable[[int, bytes], None]
+PID_MAX, RESERVED_PIDS = 32_768, 300
+"""/proc/sys/kernel/pid_max by default, and where numbers begin again (kernel/pid.c)."""
 
 
 @functools.lru_cache(maxsize=32)
@@ -67,32 +76,65 @@ class Kernel:
 
         Raises WorldError for a response rule that names a call that does not exist.
         """
-        self.world, self.mem, self.program, self.ticks = world, mem, program, ticks
+        self.world, self.ticks = world, ticks
         self.release = release.parse(world.uname.release)
         self.possible_cpus = world.possible.mask | world.cpus.mask
         self.nr_cpu_ids = self.possible_cpus.bit_length()
-        self.rlimits = rlimits.initial(world)
-        self.space = AddressSpace(world, mem, program, self.rlimits)
         self.clock = Clock(world, ticks)
         self.entropy = Entropy(world)
         self.responses = Responses(world.responses, CALL_NUMBERS)
-        process = world.process
+        self.scheduler = Scheduler(world.schedule_seed)
+        me = world.process
+        process = Process(me.pid, me.ppid, program, world.cwd)
+        process.mem, process.rlimits = mem, rlimits.initial(world)
+        process.space = AddressSpace(world, mem, program, process.rlimits)
+        process.files = FileTable(process.rlimits, me.closed_fds)
+        self.processes = {process.pid: process}
+        self.enter(process)
         comm = program.name.encode("utf-8", "surrogateescape")[:15].decode("utf-8", "surrogateescape")
         cpu = world.cpus.lowest
-        self.main = Task(process.pid, process.pid, comm, world.cpus.mask, sigmask=process.sigmask, cpu=cpu)
+        self.main = Task(process.pid, process.pid, comm, world.cpus.mask, sigmask=me.sigmask, cpu=cpu, process=process)
         self.tasks = {self.main.tid: self.main}
-        self.actions: dict[int, tuple[int, int, int, int]] = {}  # signal -> handler, flags, restorer, mask
-        self.dumpable, self.thp_disabled, self.umask = 1, False, 0o022
-        self.cwd = world.cwd
+        self.born: list[tuple[Task, Task, int]] = []  # parent, child, its stack (0: the parent's): not running yet
+        self.gone: list[Task] = []  # tasks that ended, for the machine to forget
+        self.last_tid = process.pid
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use
         self.output: list[tuple[int, bytes]] = []  # what was written to standard output (1) and error (2)
         self.exit: Outcome | None = None
+        self.yielded = False  # the running task gave way: the machine lets others run first
+        self.keeps_output = True
+        # Asked when no task can run, with the next deadline: True if it made one able to (by what came from outside).
+        self.idle: Callable[[int | None], bool] | None = None
         self.sink, self.stdin = sink, stdin
-        self.files = FileTable(self)
+        self.log: Callable[[SyscallEvent], None] | None = self.events.append  # None: nobody wants to know
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
+
+    def enter(self, process: Process) -> None:
+        """Let *process* be the current one."""
+        self.process = process
+        self.mem: GuestMemory = process.mem
+        self.space: AddressSpace = process.space
+        self.files: FileTable = process.files
+        self.rlimits: list[tuple[int, int]] = process.rlimits
+        self.actions: dict[int, Action] = process.actions  # signal -> handler, flags, restorer, mask
+        self.program: Program = process.program
+
+    @property
+    def cwd(self) -> str:
+        """The current directory of the current process."""
+        return self.process.cwd
+
+    @cwd.setter
+    def cwd(self, place: str) -> None:
+        self.process.cwd = place
+
+    @property
+    def umask(self) -> int:
+        """The file mode creation mask of the current process."""
+        return self.process.umask
 
     def answer_by(self, responses: Responses) -> None:
         """Let *responses* decide from now on what is answered in the calls' place."""
@@ -104,10 +146,11 @@ class Kernel:
         self.world = replace(self.world, files=files)
         self._tree = None
 
-    def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+    def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int | None:
         """Perform system call *nr* for *task* and return its result, ``-errno`` on failure.
 
-        *args* are the six argument registers, unsigned.  Sets ``exit`` when the call ended the run.
+        None: *task* waits, and :meth:`resume` has the result later, or it ended.  *args* are the six argument
+        registers, unsigned.  Sets ``exit`` when the call ended the run.
         """
         nr &= 0xFFFF_FFFF  # the kernel looks at the lower half of RAX only
         row = self._rows[nr] if nr < len(self._rows) else None
@@ -117,17 +160,22 @@ class Kernel:
         ticks = self.ticks()
         if not row.plain or nr in self._rules:
             return self._call_fully(row, task, args, ticks)
+        values = self._narrowed(row, args)
         try:
-            result = row.handler(self, task, *self._narrowed(row, args))
+            result = row.handler(self, task, *values)
         except SyscallError as error:
             result = -error.errno
         except GuestFault:
             result = -EFAULT
         except OutOfFrames:
             result = -ENOMEM
-        errno = NAMES.get(-result) if result < 0 else None
-        self.events.append(SyscallEvent(nr, row.name, args, result, errno, False, task.tid, ticks))
-        return result
+        except Blocked as blocked:
+            self._suspend(task, PendingCall(nr, args, tuple(values), ticks), blocked.wait)
+            return None
+        if self.log is not None:
+            errno = NAMES.get(-result) if result < 0 else None
+            self.log(SyscallEvent(nr, row.name, args, result, errno, False, task.tid, ticks))
+        return result if not task.ended else None
 
     def _narrowed(self, row: Compiled, args: tuple[int, ...]) -> tuple[int, ...] | list[int]:
         if not row.narrow:
@@ -138,12 +186,12 @@ class Kernel:
             values[index] = value - ((value & sign) << 1)
         return values
 
-    def _call_fully(self, row: Compiled, task: Task, args: tuple[int, ...], ticks: int) -> int:
+    def _call_fully(self, row: Compiled, task: Task, args: tuple[int, ...], ticks: int) -> int | None:
         # A call with pointers, or with rules: what the pointers show is kept for the log.
         detail: dict[int, bytes] = {}
         rule: Rule | None = None
+        values: list[int | bytes] = list(self._narrowed(row, args))
         try:
-            values: list[int | bytes] = list(self._narrowed(row, args))
             if row.path_index >= 0:
                 path = self.read_path(args[row.path_index])
                 values[row.path_index] = detail[row.path_index] = path
@@ -154,7 +202,8 @@ class Kernel:
             if rule is None:
                 result = row.handler(self, task, *values)
             elif rule.arguments:
-                result = row.handler(self, task, *self._replaced(row, rule.changed(args), values))
+                values = self._replaced(row, rule.changed(args), values)
+                result = row.handler(self, task, *values)
             else:
                 result = self._answer(row, rule, args)
         except SyscallError as error:
@@ -163,14 +212,108 @@ class Kernel:
             result = -EFAULT
         except OutOfFrames:
             result = -ENOMEM
+        except Blocked as blocked:
+            self._suspend(task, PendingCall(row.nr, args, tuple(values), ticks, tuple(detail.items())), blocked.wait)
+            return None
+        self._note(row, task, args, result, rule is not None, ticks, detail)
+        return result if not task.ended else None
+
+    def _note(
+        self, row: Compiled, task: Task, args: tuple[int, ...], result: int, ruled: bool, ticks: int,
+        detail: dict[int, bytes],
+    ) -> None:  # fmt: skip
+        # Log a call of which the pointers are shown.
+        if self.log is None:
+            return
         if result >= 0:
             for index, kind in row.outputs:
                 detail.update(capture(self.mem, kind, index, args, result))
         errno = NAMES.get(-result) if result < 0 else None
-        self.events.append(
-            SyscallEvent(row.nr, row.name, args, result, errno, rule is not None, task.tid, ticks, detail)
-        )
-        return result
+        self.log(SyscallEvent(row.nr, row.name, args, result, errno, ruled, task.tid, ticks, detail))
+
+    # Waiting and going on
+
+    def _suspend(self, task: Task, call: PendingCall, wait: Wait) -> None:
+        task.call, task.wait, task.woken = call, wait, None
+        self.scheduler.block(task)
+
+    def resume(self, task: Task) -> int | None:
+        """Go on with the call that *task*, whose process is the current one, waited in; like :meth:`call`."""
+        call, wait = task.call, task.wait
+        assert call is not None
+        assert wait is not None
+        row = self._rows[call.nr]
+        assert row is not None
+        handler = fails(EINTR) if task.woken == INTERRUPTED and not wait.finishes else row.handler
+        try:
+            result = handler(self, task, *call.values)
+        except SyscallError as error:
+            result = -error.errno
+        except GuestFault:
+            result = -EFAULT
+        except OutOfFrames:
+            result = -ENOMEM
+        except Blocked as blocked:
+            self._suspend(task, call, blocked.wait)
+            return None
+        task.restarts = wait.restarts and task.woken == INTERRUPTED
+        task.call = task.wait = task.woken = None
+        self._note(row, task, call.args, result, False, call.ticks, dict(call.detail))
+        return result if not task.ended else None
+
+    def wake(self, channel: Channel, most: int | None = None) -> int:
+        """Wake the first *most* waiters of *channel* (None: all of them), and return how many there were."""
+        return self.scheduler.wake(self.tasks, channel, most)
+
+    def next_task(self, current: Task | None) -> Task | None:
+        """Return the task that runs next, time having passed until one can; None, and ``exit`` says why, if none.
+
+        *current* could go on at once, and is put behind all others that can.
+        """
+        self.expire()
+        if current is not None:
+            self.scheduler.add(current)
+        while self.exit is None:
+            tid = self.scheduler.pick()
+            if tid is not None:
+                task = self.tasks[tid]
+                if task.process is not self.process:
+                    self.enter(task.process)
+                return task
+            deadline = self.next_deadline()
+            if self.idle is not None and self.idle(deadline):
+                continue
+            if deadline is None:
+                self.exit = Hang(self._waits())
+                break
+            self.clock.sleep_until(deadline)
+            self.expire()
+        return None
+
+    def next_deadline(self) -> int | None:
+        """Return when the next alarm goes off, in monotonic nanoseconds."""
+        return self.scheduler.next_deadline(self._is_current)
+
+    def expire(self) -> None:
+        """Wake the tasks whose deadlines have passed."""
+        if not self.scheduler.has_alarms:
+            return
+        now = self.clock.monotonic_ns()
+        while (alarm := self.scheduler.due(now)) is not None:
+            number, tid, timer = alarm
+            if not self._is_current(number, tid, timer):
+                continue
+            if tid:
+                self.scheduler.rouse(self.tasks[tid], TIMEOUT)
+
+    def _is_current(self, number: int, tid: int, timer: int) -> bool:
+        task = self.tasks.get(tid)
+        return task is not None and task.alarm == number
+
+    def _waits(self) -> str:
+        # What everybody waits for, when nothing can happen any more.
+        waits = [f"thread {task.tid}: {task.wait.what}" for task in self.tasks.values() if task.wait is not None]
+        return "; ".join(waits)
 
     def _replaced(self, row: Compiled, args: tuple[int, ...], values: list[int | bytes]) -> list[int | bytes]:
         # Narrowed arguments; the path, which was read already, stays the guest's.
@@ -210,8 +353,9 @@ class Kernel:
         elif self.world.strict:
             self.exit = Unsupported(nr)
         name = CALL_NAMES.get(nr, f"syscall_{nr}")
-        errno = NAMES.get(-result) if result < 0 else None
-        self.events.append(SyscallEvent(nr, name, args, result, errno, rule is not None, task.tid, ticks))
+        if self.log is not None:
+            errno = NAMES.get(-result) if result < 0 else None
+            self.log(SyscallEvent(nr, name, args, result, errno, rule is not None, task.tid, ticks))
         return result
 
     # What handlers share
@@ -240,18 +384,31 @@ class Kernel:
 
     def write_output(self, fd: int, data: bytes) -> None:
         """Take what the guest wrote to standard output (*fd* 1) or error (2)."""
-        self.output.append((fd, data))
+        if self.keeps_output:
+            self.output.append((fd, data))
         if self.sink is not None:
             self.sink(fd, data)
 
+    def new_tid(self) -> int:
+        """Return the id of a new task or process: one more than the last, as long as pid_max (32,768) allows."""
+        for _ in range(PID_MAX):
+            self.last_tid = self.last_tid + 1 if self.last_tid + 1 < PID_MAX else RESERVED_PIDS
+            if self.last_tid not in self.tasks and self.last_tid not in self.processes:
+                return self.last_tid
+        raise SyscallError(EAGAIN)
+
     def forget(self, task: Task) -> None:
         """Let *task* be gone, clearing the word it asked to have cleared; set_tid_address(2)."""
+        self.scheduler.forget(task)
         del self.tasks[task.tid]
+        task.ended = True
+        self.gone.append(task)
         if task.clear_child_tid:
             try:
                 self.mem.write(task.clear_child_tid, bytes(4))
             except GuestFault:
                 return  # as the kernel does: the thread is gone, nobody is left to tell
+            self.wake(("futex", task.process.number, task.clear_child_tid), 1)
 
     @property
     def tree(self) -> Tree:

@@ -169,12 +169,12 @@ def _get_pdeath_signal(k: Kernel, t: Task, addr: int, *_: int) -> int:
 def _set_dumpable(k: Kernel, t: Task, value: int, *_: int) -> int:
     if value not in (0, 1):
         raise SyscallError(EINVAL)
-    k.dumpable = value
+    k.process.dumpable = value
     return 0
 
 
 def _get_dumpable(k: Kernel, t: Task, *_: int) -> int:
-    return k.dumpable
+    return k.process.dumpable
 
 
 def _read_capability(k: Kernel, t: Task, capability: int, *_: int) -> int:
@@ -208,14 +208,14 @@ def _get_no_new_privs(k: Kernel, t: Task, *rest: int) -> int:
 def _set_thp_disable(k: Kernel, t: Task, value: int, arg3: int, arg4: int, arg5: int) -> int:
     if arg3 or arg4 or arg5:
         raise SyscallError(EINVAL)
-    k.thp_disabled = bool(value)
+    k.process.thp_disabled = bool(value)
     return 0
 
 
 def _get_thp_disable(k: Kernel, t: Task, *rest: int) -> int:
     if any(rest):
         raise SyscallError(EINVAL)
-    return int(k.thp_disabled)
+    return int(k.process.thp_disabled)
 
 
 def _get_seccomp(k: Kernel, t: Task, *_: int) -> int:
@@ -308,7 +308,7 @@ def set_limit(k: Kernel, resource: int, data: bytes) -> None:
 
 def umask(k: Kernel, t: Task, mask: int) -> int:
     """Set the file mode creation mask and return the old one; umask(2)."""
-    before, k.umask = k.umask, mask & 0o777
+    before, k.process.umask = k.process.umask, mask & 0o777
     return before
 
 

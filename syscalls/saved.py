@@ -12,6 +12,7 @@ from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.light import dataclass
 from syscalls.outcome import Outcome
+from syscalls.scheduler import SchedulerState
 from syscalls.tasks import Task
 from syscalls.vma import VmaList
 
@@ -38,10 +39,14 @@ class KernelState:
     unknown: tuple[int, ...]
     output: tuple[tuple[int, bytes], ...]
     exit: Outcome | None
+    scheduler: SchedulerState
+    last_tid: int
 
 
 def save(k: Kernel) -> KernelState:
-    """Return the state of *k*."""
+    """Return the state of *k*; raise ValueError when it has more than one process."""
+    if len(k.processes) > 1:
+        raise ValueError("more than one process: such a state cannot be saved")
     return KernelState(
         areas=k.space.areas.copy(),
         brk=k.space.brk,
@@ -53,11 +58,13 @@ def save(k: Kernel) -> KernelState:
         slept_ns=k.clock.slept_ns,
         entropy=k.entropy.position,
         rule_counts=k.responses.counts(),
-        process=(k.cwd, k.umask, k.dumpable, k.thp_disabled),
+        process=(k.cwd, k.umask, k.process.dumpable, k.process.thp_disabled),
         events=tuple(k.events),
         unknown=tuple(k.unknown),
         output=tuple(k.output),
         exit=k.exit,
+        scheduler=k.scheduler.state(),
+        last_tid=k.last_tid,
     )
 
 
@@ -70,10 +77,16 @@ def restore(k: Kernel, state: KernelState) -> None:
     for task, before in state.tasks:
         task.become(before)
     k.tasks = {task.tid: task for task, _ in state.tasks}
-    k.actions = dict(state.actions)
+    k.actions.clear()
+    k.actions.update(state.actions)
     k.clock.slept_ns = state.slept_ns
     k.entropy.position = state.entropy
     k.responses.restore(state.rule_counts)
-    k.cwd, k.umask, k.dumpable, k.thp_disabled = state.process
+    own = k.process
+    own.cwd, own.umask, own.dumpable, own.thp_disabled = state.process
     k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit
+    k.scheduler.restore(state.scheduler)
+    k.last_tid, k.yielded = state.last_tid, False
+    k.born.clear()
+    k.gone.clear()

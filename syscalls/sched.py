@@ -1,8 +1,7 @@
-"""CPUs and waiting: affinity, yielding, futexes.
+"""CPUs: affinity, yielding, policies, restartable sequences.
 
 Affinity follows kernel/sched: a mask is as long as ``nr_cpu_ids`` asks, which is one more than the highest possible CPU
-of the World.  Only one task runs so far, so a futex that has to wait has nobody to wake it: the run ends there and
-says so.
+of the World.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EAGAIN, EBUSY, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT, SyscallError
-from syscalls.outcome import Hang
-from syscalls.time import read_timespec
+from syscalls.errno import EBUSY, EINVAL, EPERM, ESRCH, SyscallError
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -72,7 +69,8 @@ def getcpu(k: Kernel, t: Task, cpu: int, node: int, cache: int) -> int:
 
 
 def sched_yield(k: Kernel, t: Task) -> int:
-    """Give way to another task: there is none.  sched_yield(2)."""
+    """Give way to the other tasks that can run; sched_yield(2)."""
+    k.yielded = True
     return 0
 
 
@@ -103,54 +101,6 @@ def sched_get_priority_min(k: Kernel, t: Task, policy: int) -> int:
     if policy not in SCHED_PRIORITIES:
         raise SyscallError(EINVAL)
     return SCHED_PRIORITIES[policy][0]
-
-
-def futex(k: Kernel, t: Task, addr: int, op: int, value: int, timeout: int, addr2: int, value3: int) -> int:
-    """Wait on or wake the waiters of the 32-bit word at *addr*; futex(2).
-
-    With one task nobody ever waits, so a wake reaches nobody, a wait with a timeout lasts exactly that long, and a wait
-    without one ends the run as a hang.
-    """
-    command = op & ~(abi.FUTEX_PRIVATE_FLAG | abi.FUTEX_CLOCK_REALTIME)
-    if command not in (abi.FUTEX_WAIT, abi.FUTEX_WAKE, abi.FUTEX_WAIT_BITSET, abi.FUTEX_WAKE_BITSET):
-        raise SyscallError(ENOSYS)
-    if op & abi.FUTEX_CLOCK_REALTIME and command in (abi.FUTEX_WAKE, abi.FUTEX_WAKE_BITSET):
-        raise SyscallError(ENOSYS)
-    waits = command in (abi.FUTEX_WAIT, abi.FUTEX_WAIT_BITSET)
-    duration = read_timespec(k, timeout) if waits and timeout else None
-    if addr & 3 or (command in (abi.FUTEX_WAIT_BITSET, abi.FUTEX_WAKE_BITSET) and not value3):
-        raise SyscallError(EINVAL)
-    if not waits:
-        return 0
-    (now,) = abi.U32.unpack(k.mem.read(addr, 4))
-    if now != value:
-        raise SyscallError(EAGAIN)
-    if duration is None:
-        k.exit = Hang(f"futex wait at {addr:#x} with no other task to wake it")
-        return 0
-    if command == abi.FUTEX_WAIT_BITSET:  # its timeout is a point in time: futex(2)
-        clock = abi.CLOCK_REALTIME if op & abi.FUTEX_CLOCK_REALTIME else abi.CLOCK_MONOTONIC
-        duration -= k.clock.read(clock)
-    k.clock.sleep(duration)
-    raise SyscallError(ETIMEDOUT)
-
-
-def set_robust_list(k: Kernel, t: Task, head: int, size: int) -> int:
-    """Remember where the list of robust futexes starts; set_robust_list(2)."""
-    if size != abi.ROBUST_LIST_HEAD_SIZE:
-        raise SyscallError(EINVAL)
-    t.robust_list = head
-    return 0
-
-
-def get_robust_list(k: Kernel, t: Task, pid: int, head: int, size: int) -> int:
-    """Store the head of the robust list and its length; get_robust_list(2)."""
-    target = t if pid == 0 else k.tasks.get(pid)
-    if target is None:
-        raise SyscallError(ESRCH)
-    k.mem.write(size, abi.U64.pack(abi.ROBUST_LIST_HEAD_SIZE))
-    k.mem.write(head, abi.U64.pack(target.robust_list))
-    return 0
 
 
 def rseq(k: Kernel, t: Task, addr: int, size: int, flags: int, signature: int) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EINVAL, ENOMEM, EPERM, ESRCH, SyscallError
-from syscalls.outcome import Exit, Hang, Killed
+from syscalls.outcome import Hang, Killed
+from syscalls.waits import Blocked, Wait
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -166,20 +167,5 @@ def check_signal(signum: int) -> None:
 
 
 def pause(k: Kernel, t: Task) -> int:
-    """Wait for a signal; pause(2).  None can come from outside, so the run ends here."""
-    k.exit = Hang("pause() with nobody to send a signal")
-    return 0
-
-
-def exit_task(k: Kernel, t: Task, status: int) -> int:
-    """End one thread; the last one ends the process.  exit(2), set_tid_address(2)."""
-    k.forget(t)
-    if not k.tasks:
-        k.exit = Exit(status & 0xFF)
-    return 0
-
-
-def exit_group(k: Kernel, t: Task, status: int) -> int:
-    """End every thread; exit_group(2)."""
-    k.exit = Exit(status & 0xFF)
-    return 0
+    """Wait for a signal; pause(2)."""
+    raise Blocked(Wait("pause", restarts=False))

@@ -8,7 +8,6 @@ Raises ValueError, KeyError or TypeError for what cannot be a state; callers tur
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from syscalls import outcome
@@ -16,8 +15,10 @@ from syscalls.events import SyscallEvent
 from syscalls.files.opened import Device, Directory, Facts, FileBacking, OpenFile, PathOnly, Regular, Stream
 from syscalls.program import ProgramFile
 from syscalls.saved import KernelState
+from syscalls.scheduler import SchedulerState
 from syscalls.tasks import Task
 from syscalls.vma import Backing, Vma, VmaList
+from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -39,7 +40,9 @@ def to_json(state: KernelState) -> Json:
         "peak": state.peak,
         "rlimits": state.rlimits,
         "files": _files(state),
-        "tasks": [asdict(copy) for _, copy in state.tasks],
+        "tasks": [_task(copy) for _, copy in state.tasks],
+        "scheduler": state.scheduler._asdict(),
+        "last_tid": state.last_tid,
         "actions": list(state.actions.items()),
         "slept_ns": state.slept_ns,
         "entropy": state.entropy,
@@ -72,6 +75,8 @@ def from_json(data: Json, k: Kernel) -> KernelState:
         unknown=tuple(data["unknown"]),
         output=tuple((int(fd), bytes.fromhex(text)) for fd, text in data["output"]),
         exit=None if data["exit"] is None else ENDS[data["exit"]["kind"]](**data["exit"]),
+        scheduler=_made_scheduler(data["scheduler"]),
+        last_tid=int(data["last_tid"]),
     )
 
 
@@ -159,14 +164,43 @@ def _made_files(data: Json) -> tuple[dict[int, OpenFile], dict[OpenFile, tuple[i
     return descriptors, dict(zip(opened, places, strict=True)), set(data["close_on_exec"])
 
 
+def _task(task: Task) -> Json:
+    data: Json = {name: getattr(task, name) for name in Task.__slots__ if name != "process"}
+    if task.call is not None:
+        data["call"] = task.call._asdict() | {
+            "values": [value if isinstance(value, int) else value.hex() for value in task.call.values],
+            "detail": [(index, value.hex()) for index, value in task.call.detail],
+        }
+    if task.wait is not None:
+        data["wait"] = task.wait._asdict()
+    return data
+
+
 def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
     # The live task, which restoring changes, and what it becomes.
-    names = {field.name for field in fields(Task)}
+    names = set(Task.__slots__)
     values: Json = {
         name: tuple(item) if isinstance(item, list) else item for name, item in data.items() if name in names
     }
-    copy = Task(**values)
+    if values["call"] is not None:
+        values["call"] = _made_call(values["call"])
+    if values["wait"] is not None:
+        channels = tuple(tuple(channel) for channel in values["wait"]["channels"])
+        values["wait"] = Wait(**{**values["wait"], "channels": channels})
+    copy = Task(**values, process=k.process)
     return (k.main if k.main.tid == copy.tid else copy.copy()), copy
+
+
+def _made_call(data: Json) -> PendingCall:
+    values = tuple(value if isinstance(value, int) else bytes.fromhex(value) for value in data["values"])
+    detail = tuple((int(index), bytes.fromhex(text)) for index, text in data["detail"])
+    return PendingCall(int(data["nr"]), tuple(data["args"]), values, int(data["ticks"]), detail)
+
+
+def _made_scheduler(data: Json) -> SchedulerState:
+    waiting = tuple((tuple(channel), tuple(tids)) for channel, tids in data["waiting"])
+    alarms = tuple(tuple(alarm) for alarm in data["alarms"])
+    return SchedulerState(tuple(data["ready"]), waiting, alarms, int(data["sequence"]), int(data["random"]))
 
 
 def _event(event: SyscallEvent) -> list[Any]:

@@ -6,9 +6,9 @@ read the same rows.  A number without a row returns ENOSYS and is recorded.
 
 from __future__ import annotations
 
+from syscalls import clone, futex, process, random, sched, signals, time
 from syscalls import madvise as advice
 from syscalls import memory as mem
-from syscalls import process, random, sched, signals, time
 from syscalls.errno import ENOSYS
 from syscalls.files import paths, status, table, transfer
 from syscalls.kinds import (
@@ -67,8 +67,9 @@ SIGSET, NEW_SIGSET = in_struct("sigset", 8), out_struct("sigset", 8)
 NEW_U32 = out_struct("uint32", 4)
 
 READ_ONLY_TREE = "The guest's tree is read-only: creating or writing a file fails with EROFS, as on a read-only mount."
+VIRTUAL = "Time is virtual: when no task can run, it passes at once."
+ONLY_THREADS = "Threads that share all with their process; other children are ENOSYS, namespaces EINVAL."
 NO_HANDLERS = "A signal with a handler stays pending: handlers are not run yet."
-ONE_TASK = "There is one task so far: clone is absent."
 
 ROWS: tuple[Syscall, ...] = (
     Syscall(0, "read", (FD, out_buf(2), SIZE), COUNT, transfer.read),
@@ -94,7 +95,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(19, "readv", (FD, out_vector(2), SIZE), COUNT, transfer.readv),
     Syscall(20, "writev", (FD, in_vector(2), SIZE), COUNT, transfer.writev, PARTIAL, READ_ONLY_TREE),
     Syscall(21, "access", (PATH, ACCESS), ZERO, status.access),
-    Syscall(24, "sched_yield", (), ZERO, sched.sched_yield, PARTIAL, ONE_TASK),
+    Syscall(24, "sched_yield", (), ZERO, sched.sched_yield),
     Syscall(25, "mremap", (ADDR, SIZE, SIZE, flags("flags", "MREMAP_", 64), ADDR), ADDRESS, mem.mremap, PARTIAL,
             "An old size of 0, which doubles a shared mapping, is EINVAL."),
     Syscall(26, "msync", (ADDR, SIZE, INT), ZERO, mem.msync, SUPPORTED, "No mapping is written back."),
@@ -104,10 +105,10 @@ ROWS: tuple[Syscall, ...] = (
             "hint that changes nothing; COLLAPSE finds no huge page (ENOMEM)."),
     Syscall(32, "dup", (FD,), NEW_FD, table.dup),
     Syscall(33, "dup2", (FD, FD), NEW_FD, table.dup2),
-    Syscall(34, "pause", (), NEVER, signals.pause, PARTIAL, "Nobody sends a signal: the run ends as a hang."),
-    Syscall(35, "nanosleep", (TIMESPEC, NEW_TIMESPEC), ZERO, time.nanosleep, SUPPORTED, "Time passes at once."),
+    Syscall(34, "pause", (), NEVER, signals.pause),
+    Syscall(35, "nanosleep", (TIMESPEC, NEW_TIMESPEC), ZERO, time.nanosleep, SUPPORTED, VIRTUAL),
     Syscall(39, "getpid", (), NUMBER, process.getpid),
-    Syscall(60, "exit", (INT,), NEVER, signals.exit_task),
+    Syscall(60, "exit", (INT,), NEVER, clone.exit_task),
     Syscall(62, "kill", (PID, SIGNAL), ZERO, signals.kill, PARTIAL, NO_HANDLERS),
     Syscall(63, "uname", (out_struct("utsname", 390),), ZERO, process.uname),
     Syscall(72, "fcntl", (FD, FCNTL, ULONG), NUMBER, table.fcntl, PARTIAL,
@@ -149,9 +150,9 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(186, "gettid", (), NUMBER, process.gettid),
     Syscall(200, "tkill", (PID, SIGNAL), ZERO, signals.tkill, PARTIAL, NO_HANDLERS),
     Syscall(201, "time", (out_struct("time_t", 8),), NUMBER, time.time),
-    Syscall(202, "futex", (ADDR, FUTEX, UINT, ADDR, ADDR, UINT), NUMBER, sched.futex, PARTIAL,
-            "WAIT and WAKE with their BITSET forms; others are ENOSYS. " + ONE_TASK + " A wait without a timeout ends "
-            "the run as a hang."),
+    Syscall(202, "futex", (ADDR, FUTEX, UINT, ADDR, ADDR, UINT), NUMBER, futex.futex, PARTIAL,
+            "All but those with priority inheritance, which are ENOSYS; a word in memory shared by mapping is each "
+            "process's own."),
     Syscall(203, "sched_setaffinity", (PID, UINT, in_buf(1)), ZERO, sched.sched_setaffinity),
     Syscall(204, "sched_getaffinity", (PID, UINT, out_set(1)), COUNT, sched.sched_getaffinity),
     Syscall(217, "getdents64", (FD, out_buf(2), UINT), COUNT, transfer.getdents64),
@@ -160,17 +161,16 @@ ROWS: tuple[Syscall, ...] = (
             "Clocks of other processes and devices are EINVAL."),
     Syscall(229, "clock_getres", (CLOCK, NEW_TIMESPEC), ZERO, time.clock_getres),
     Syscall(230, "clock_nanosleep", (CLOCK, flags("flags", "TIMER_"), TIMESPEC, NEW_TIMESPEC), ZERO,
-            time.clock_nanosleep, SUPPORTED, "Virtual time passes at once."),
-    Syscall(231, "exit_group", (INT,), NEVER, signals.exit_group),
+            time.clock_nanosleep, SUPPORTED, VIRTUAL),
+    Syscall(231, "exit_group", (INT,), NEVER, clone.exit_group),
     Syscall(234, "tgkill", (PID, PID, SIGNAL), ZERO, signals.tgkill, PARTIAL, NO_HANDLERS),
     Syscall(257, "openat", (DIRFD, PATH, OPEN, MODE), NEW_FD, paths.openat, PARTIAL, READ_ONLY_TREE),
     Syscall(262, "newfstatat", (DIRFD, PATH, NEW_STAT, AT_FLAGS), ZERO, status.newfstatat),
     Syscall(267, "readlinkat", (DIRFD, PATH, out_buf(3), INT), COUNT, paths.readlinkat),
     Syscall(269, "faccessat", (DIRFD, PATH, ACCESS), ZERO, status.faccessat),
-    Syscall(273, "set_robust_list", (ADDR, SIZE), ZERO, sched.set_robust_list, PARTIAL,
-            "Remembered; nobody waits for a lock of a thread that is gone."),
+    Syscall(273, "set_robust_list", (ADDR, SIZE), ZERO, futex.set_robust_list),
     Syscall(274, "get_robust_list", (PID, out_struct("pointer", 8), out_struct("size", 8)), ZERO,
-            sched.get_robust_list),
+            futex.get_robust_list),
     Syscall(292, "dup3", (FD, FD, OPEN), NEW_FD, table.dup3),
     Syscall(302, "prlimit64", (PID, RESOURCE, in_struct("rlimit", 16), out_struct("rlimit", 16)), ZERO,
             process.prlimit64),
@@ -180,10 +180,9 @@ ROWS: tuple[Syscall, ...] = (
             "Registered, and the fields are filled once; a task never changes its CPU.", (4, 18)),
     Syscall(436, "close_range", (UINT, UINT, UINT), ZERO, table.close_range, since=(5, 9)),
     Syscall(439, "faccessat2", (DIRFD, PATH, ACCESS, AT_FLAGS), ZERO, status.faccessat2, since=(5, 8)),
-    Syscall(56, "clone", (flags("flags", "CLONE_", 64), ADDR, ADDR, ADDR, ADDR), NUMBER, fails(ENOSYS), ABSENT,
-            "A second task cannot run yet."),
+    Syscall(56, "clone", (flags("flags", "CLONE_", 64), ADDR, ADDR, ADDR, ADDR), NUMBER, clone.clone, PARTIAL,
+            ONLY_THREADS),
     Syscall(324, "membarrier", (INT, UINT, INT), NUMBER, fails(ENOSYS), ABSENT,
             "Looks like a kernel built without CONFIG_MEMBARRIER."),
-    Syscall(435, "clone3", (in_buf(1), SIZE), NUMBER, fails(ENOSYS), ABSENT,
-            "Looks like a kernel before 5.3, on which libraries fall back to clone."),
+    Syscall(435, "clone3", (in_buf(1), SIZE), NUMBER, clone.clone3, PARTIAL, ONLY_THREADS, (5, 3)),
 )  # fmt: skip

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from syscalls import abi
 from syscalls.light import dataclass, replace
+from syscalls.waits import PendingCall, Wait
+
+if TYPE_CHECKING:
+    from syscalls.processes import Process
 
 
 @dataclass(slots=True)
@@ -27,6 +33,15 @@ class Task:
     no_new_privs: bool = False
     cpu: int = 0  # where it runs: the lowest CPU of its mask, as nothing ever moves it
     sp: int = 0  # the stack pointer, when the machine supplies it: sigaltstack's EPERM depends on it
+    process: Process = None  # type: ignore[assignment]  # every task has one; the kernel supplies it
+    # Waiting (syscalls.waits): the call it is in, what it waits for, why it was woken; the number of its alarm.
+    call: PendingCall | None = None
+    wait: Wait | None = None
+    woken: str | None = None
+    alarm: int = 0
+    restarts: bool = False  # the call that a signal just interrupted is one that SA_RESTART makes again
+    ran: int = 0  # instructions that it executed until it last gave up the CPU
+    ended: bool = False
 
     def copy(self) -> Task:
         """Return an independent copy."""

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EINVAL, EOPNOTSUPP, SyscallError
+from syscalls.errno import EINTR, EINVAL, EOPNOTSUPP, SyscallError
 from syscalls.outcome import Hang
+from syscalls.waits import INTERRUPTED, Blocked, Wait, deadline_of
 from syscalls.world import World
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Clock:
     def sleep(self, duration_ns: int) -> None:
         """Let *duration_ns* pass at once."""
         self.slept_ns += max(duration_ns, 0)
+
+    def sleep_until(self, monotonic_ns: int) -> None:
+        """Let time pass at once until the monotonic clock says *monotonic_ns*, or a little more."""
+        while (left := monotonic_ns - self.monotonic_ns()) > 0:  # twice where the TSC rounds down
+            self.slept_ns += left
 
     def read(self, clock_id: int) -> int:
         """Return clock *clock_id* in nanoseconds; raise EINVAL for one that there is not."""
@@ -142,19 +148,35 @@ def read_timespec(k: Kernel, addr: int) -> int:
 
 
 def nanosleep(k: Kernel, t: Task, request: int, remaining: int) -> int:
-    """Let the time at *request* pass; nothing interrupts it, so *remaining* is not written.  nanosleep(2)."""
-    k.clock.sleep(read_timespec(k, request))
-    return 0
+    """Let the time at *request* pass; nanosleep(2)."""
+    return _sleep(k, t, read_timespec(k, request) if t.woken is None else None, remaining)
+
+
+def _sleep(k: Kernel, t: Task, duration_ns: int | None, remaining: int) -> int:
+    # Sleep, None being the time that was found at the first call; a signal leaves what remains at *remaining*.
+    now = k.clock.monotonic_ns()
+    deadline = deadline_of(t, now, duration_ns)
+    assert deadline is not None
+    if t.woken == INTERRUPTED and now < deadline:
+        if remaining:
+            k.mem.write(remaining, abi.TIMESPEC.pack(*divmod(deadline - now, NS)))
+        raise SyscallError(EINTR)
+    if now >= deadline:
+        return 0
+    raise Blocked(Wait(f"sleep until {deadline} ns", deadline=deadline, restarts=False, finishes=True))
 
 
 def clock_nanosleep(k: Kernel, t: Task, clock_id: int, flags: int, request: int, remaining: int) -> int:
     """Sleep for, or with TIMER_ABSTIME until, the time at *request*; clock_nanosleep(2)."""
+    if t.woken is not None:
+        return _sleep(k, t, None, 0 if flags & abi.TIMER_ABSTIME else remaining)
     now = k.clock.read(clock_id)
     if clock_id not in SLEEPABLE:
         raise SyscallError(EOPNOTSUPP)
     wanted = read_timespec(k, request)
     if clock_id == abi.CLOCK_PROCESS_CPUTIME_ID:
-        k.exit = Hang("a sleep until processor time passes, with no other task to use any")
-        return 0
-    k.clock.sleep(wanted - now if flags & abi.TIMER_ABSTIME else wanted)
-    return 0
+        if len(k.tasks) == 1:
+            k.exit = Hang("a sleep until processor time passes, with no other task to use any")
+            return 0
+        raise SyscallError(EOPNOTSUPP)
+    return _sleep(k, t, wanted - now if flags & abi.TIMER_ABSTIME else wanted, remaining)

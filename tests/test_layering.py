@@ -21,7 +21,7 @@ SOURCES = ("emu", "syscalls")
 
 _MACHINE = {"emu.machine", "emu.image", "syscalls"}
 _BOOT = {"emu.boot", *_MACHINE}
-_CONSUMERS = ("emu.sweep", "emu.bench", "emu.fuzz", "emu.debug", "emu.report", "emu.compare")
+_CONSUMERS = ("emu.run", "emu.sweep", "emu.bench", "emu.fuzz", "emu.debug", "emu.report", "emu.compare")
 MAY_IMPORT: dict[str, set[str]] = {
     "syscalls": set(),
     "emu": set(),  # emu/__init__.py: what the package is and its version; every layer may read that

@@ -13,8 +13,6 @@ from emu.boot.views import views
 from emu.image.image import Image
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
-from syscalls.kernel import COMPILED
-from syscalls.row import ABSENT
 from syscalls.world import World
 from syscalls.worldfile import as_dict
 
@@ -22,7 +20,6 @@ MSTART = "runtime.mstart"
 # What the runtime prints when it gives up (runtime/panic.go, throw, fatal and printpanics; all releases).
 FATAL_ERROR = re.compile(r"^fatal error: (.*)$", re.MULTILINE)
 PANIC = re.compile(r"^panic: (.*)$", re.MULTILINE)
-THREAD_CALLS = ("clone", "clone3")
 GO_GAVE_UP = 2  # the status that throw and panic exit with
 
 
@@ -127,9 +124,6 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
         found = FATAL_ERROR.search(output) or PANIC.search(output)
         if found:
             kind, message = "throw", found.group(1)
-            lacking = _lacking(machine)
-            if lacking:
-                kind, message = "unsupported", f"threads are not emulated ({lacking}: ENOSYS), so it gave up: {message}"
     if kind == "exit" and output.strip():
         message = f"{message}: {output.strip().splitlines()[-1]}"
     function = image.function_at(outcome.pc - machine.loaded.bias)
@@ -141,13 +135,3 @@ def describe(image: Image, machine: Machine, outcome: Outcome, output: str) -> J
         "pc": hex(outcome.pc),
         "function": function.name if function else None,
     }
-
-
-def _lacking(machine: Machine) -> str:
-    # The call for a thread that the emulator, and not the World, has failed; the runtime throws for want of one
-    # (os_linux.go, newosproc).
-    for event in reversed(machine.kernel.events):
-        if event.name in THREAD_CALLS:
-            ours = COMPILED[event.nr].row.level == ABSENT and not event.overridden
-            return event.name if ours and event.errno else ""
-    return ""

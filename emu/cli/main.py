@@ -18,6 +18,7 @@ from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
 
 COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",
+    "run": "run a program to its end",
     "info": "what a program is, which bootstrap functions it has and what of it can be captured",
     "diff": "what differs between the records of two boots, by function and value",
     "symbolize": "write a copy of a program with a symbol table, for gdb, nm, objdump and perf",

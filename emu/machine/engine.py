@@ -67,7 +67,7 @@ class Engine:
         self._callbacks: list[Any] = []
         self.uc = Core()
         self.handle = self.uc._uch
-        self._library = libunicorn.library()
+        self.library = self._library = libunicorn.library()
         check(self._library.uc_mem_map_ptr(self.handle, 0, ram.size, libunicorn.PROT_ALL, ram.host_addr), "guest RAM")
         self.write("cr3", root)
         self.write("cr4", CR4)

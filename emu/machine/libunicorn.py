@@ -44,6 +44,7 @@ PROTOTYPES: dict[str, tuple[object, ...]] = {
     "uc_context_save": (c_void_p, c_void_p),
     "uc_context_restore": (c_void_p, c_void_p),
     "uc_context_free": (c_void_p,),
+    "uc_context_reg_write": (c_void_p, c_int, c_void_p),
 }
 """Argument types, but for the functions with a variable number (uc_hook_add, uc_ctl); all return an error number."""
 

@@ -2,6 +2,10 @@
 
 Brings memory, CPU, counter and kernel together and turns every way to stop into an :class:`Outcome`.  What happens
 within the program (which functions ran, what they computed) is the business of ``emu.boot``.
+
+One task is on the engine at a time.  It leaves it when it has to wait, when it ends, when it gives way, and when its
+time is up: at the end of its quantum if others can run, and when an alarm goes off.  Which one follows, the kernel's
+scheduler says.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
+from emu.machine.tasks import Contexts
 from syscalls import outcome as ends
 from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
@@ -41,7 +46,7 @@ CallFilter = Callable[[int, tuple[int, ...]], bool]
 """Says whether a run shall stop before a system call: its number, its six arguments."""
 OWN_STATE = (
     "_outcome", "_started", "_traps", "_overrun", "_slept_ns", "_limit", "_fs_base", "_gs_base", "_held_call",
-    "_held_pc", "_within",
+    "_held_pc", "_within", "_slice_end",
 )  # fmt: skip
 
 # What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
@@ -68,6 +73,7 @@ class Machine:
         self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
+        self.contexts = Contexts(self.engine)
         self._add_hooks()
         self._begin(world)
 
@@ -84,7 +90,12 @@ class Machine:
             self.engine.write(name, value)
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
         self.pages.lazy = self._area_of
+        self._scheduler = self.kernel.scheduler
+        self.contexts.clear()
         self.task = self.kernel.main
+        self._leaves = False  # the task on the engine is to make room
+        self._slice_end: int | None = None  # instructions after which it is to
+        self._alarms_seen = 0
         self._cpuid = Table(world)
         self._outcome: Outcome | None = None
         self._started = False
@@ -115,6 +126,7 @@ class Machine:
 
     def close(self) -> None:
         """Give engine and memory back now: the collector would do so later, and each holds a GiB of addresses."""
+        self.contexts.close()
         self.engine.close()
         self.ram.close()
 
@@ -178,22 +190,96 @@ class Machine:
         if not self._serve():
             self.engine.stop()
             return
-        task = self.task
-        result = self.kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
+        task, kernel = self.task, self.kernel
+        result = kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
         self._held_call, self._within = None, 0
         # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
-        self._answer.write(result & 2**64 - 1, rip + 2, rflags)
+        if result is None:  # it waits or has ended; a waiting one gets its result when it goes on
+            self._answer.write(rax, rip + 2, rflags)
+            self._leave()
+        else:
+            self._answer.write(result & 2**64 - 1, rip + 2, rflags)
         if task.fs_base != self._fs_base:
             self._fs_base = task.fs_base
             self.engine.write("fs_base", task.fs_base)
         if task.gs_base != self._gs_base:
             self._gs_base = task.gs_base
             self.engine.write("gs_base", task.gs_base)
-        if self.kernel.clock.slept_ns != self._slept_ns:
-            self._slept_ns = self.kernel.clock.slept_ns
+        if kernel.clock.slept_ns != self._slept_ns:
+            self._slept_ns = kernel.clock.slept_ns
             self._set_limit()
-        if self.kernel.exit is not None:
-            self._stop(self._ended(self.kernel.exit, rip))
+        if kernel.born:
+            self._make_cpus(rip)
+        if kernel.yielded:
+            kernel.yielded = False
+            if self._scheduler.ready:
+                self._leave()
+        elif (self._scheduler.ready and self._slice_end is None) or self._scheduler.sequence != self._alarms_seen:
+            self._begin_slice()
+        if kernel.exit is not None:
+            self._stop(self._ended(kernel.exit, rip))
+
+    # Tasks
+
+    def _make_cpus(self, rip: int) -> None:
+        # Within the SYSCALL hook: a child's CPU is its parent's, with the call's result 0, and perhaps its own stack.
+        for _, child, stack in self.kernel.born:
+            self.contexts.save(child.tid)
+            for name, value in (("rip", rip + 2), ("rax", 0), ("fs_base", child.fs_base)):
+                self.contexts.write(child.tid, name, value)
+            if stack:
+                self.contexts.write(child.tid, "rsp", stack)
+        self.kernel.born.clear()
+
+    def _leave(self) -> None:
+        # Within a hook: let the scheduler decide what runs on.
+        self._leaves = True
+        self.engine.stop()
+
+    def _begin_slice(self) -> None:
+        # Say when the task on the engine makes room: its quantum is over, or the next alarm goes off.
+        kernel, scheduler = self.kernel, self._scheduler
+        now = self.total()
+        ends = [now + scheduler.quantum()] if scheduler.ready else []
+        pace = self.world.clock.picoseconds_per_instruction
+        deadline = kernel.next_deadline()
+        if deadline is not None and pace:
+            ends.append(now + max(-(-(deadline - kernel.clock.monotonic_ns()) * 1000 // pace), 1))
+        self._slice_end = min(ends, default=None)
+        self._alarms_seen = scheduler.sequence
+        self._set_limit()
+
+    def _switch(self) -> Outcome | None:
+        # The task on the engine waits, has ended, or is to give way: let the next one run.  An outcome if none can.
+        kernel, task = self.kernel, self.task
+        self._leaves = False
+        on_engine = None if task.ended else task.tid
+        if on_engine is not None:
+            self.contexts.save(on_engine)
+        while True:
+            for gone in kernel.gone:
+                self.contexts.drop(gone.tid)
+            kernel.gone.clear()
+            following = kernel.next_task(None if task.ended or task.call is not None else task)
+            if following is None:
+                assert kernel.exit is not None
+                return self._ended(kernel.exit, self.pc)
+            self.task = task = following
+            if task.tid != on_engine:
+                self.contexts.load(task.tid)
+                on_engine = task.tid
+            if task.call is None:
+                break
+            result = kernel.resume(task)
+            if result is not None:
+                self.engine.write("rax", result & 2**64 - 1)
+                break
+        self._fs_base, self._gs_base = task.fs_base, task.gs_base
+        if kernel.exit is not None:
+            return self._ended(kernel.exit, self.pc)
+        self._slept_ns = kernel.clock.slept_ns
+        self._begin_slice()
+        return None
 
     def _hold(self, nr: int, pc: int) -> None:
         # Stop before the call at *pc*, as if its block had ended there; times are told from the block's start on.
@@ -312,10 +398,17 @@ class Machine:
         or more executed.  While ``before_call`` is set, a run also ends before each call that it picks, with the call
         still to be made.
         """
-        self._set_limit()
-        begin = self.pc if self._started else loader.SUPERVISOR_PAGE
-        self._started = True
-        status = self.engine.start(begin, until)
+        while True:
+            self._set_limit()
+            begin = self.pc if self._started else loader.SUPERVISOR_PAGE
+            self._started = True
+            status = self.engine.start(begin, until)
+            end = self._stopped(status, until, name) or self._switch()
+            if end is not None:
+                return end
+
+    def _stopped(self, status: int, until: int, name: str | None) -> Outcome | None:
+        # Why the engine stopped; None when a task only has to make room for another.
         if self._outcome is not None:
             return self._outcome
         if self._held_call is not None:
@@ -325,17 +418,22 @@ class Machine:
         if self._overrun:
             traps = f"{self.world.limits.traps} system calls, page faults, CPUIDs and RDTSCs"
             return Outcome("limit", f"more than {traps}", pc, at="traps")
+        if self._leaves:
+            return None
         if status == ERR_INSN_INVALID:
             return self._fatal(UNDEFINED, 0)
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
-        if self.counter.limit_reached():
+        if self._limit is not None and self.total() >= self._limit:
             return self._used_up(pc)
+        if self.counter.limit_reached():
+            return None
         return Outcome("unsupported", f"the engine stopped at {pc:#x} with its error {status}", pc)
 
     def _set_limit(self) -> None:
         self._limit = self._work_limit()
-        self.counter.set_limit(None if self._limit is None else self._limit + 1)  # the IRETQ is ours
+        ends = [end for end in (self._limit, self._slice_end) if end is not None]
+        self.counter.set_limit(min(ends) + 1 if ends else None)  # the IRETQ is ours
 
     def _used_up(self, pc: int) -> Outcome:
         limits = self.world.limits

@@ -32,7 +32,7 @@ class Snapshot:
     """The state of one machine at one moment, of use until it begins anew in another World."""
 
     kernel: Kernel  # of the run that it is a moment of
-    contexts: tuple[tuple[int, bytes], ...]  # (task, its CPU); all others wait in the kernel
+    contexts: tuple[tuple[int, bytes], ...]  # (task, its CPU), the one on the engine first
     counts: bytes
     ram: RamState
     tables: TablesState
@@ -53,7 +53,7 @@ def take(machine: Machine) -> Snapshot:
     frames = sorted({*machine.pages.dirty_frames(), machine.base.supervisor // PAGE})
     return Snapshot(
         kernel=machine.kernel,
-        contexts=((machine.task.tid, machine.engine.context()),),
+        contexts=((machine.task.tid, machine.engine.context()), *machine.contexts.state(machine.task.tid)),
         counts=machine.counter.state(),
         ram=ram.state(),
         tables=machine.pages.state(),
@@ -73,6 +73,7 @@ def restore(machine: Machine, snapshot: Snapshot) -> None:
         raise ValueError("the snapshot belongs to another run")
     put_memory(machine, snapshot.tables, snapshot.ram, snapshot.frames, snapshot.pages)
     machine.engine.become(snapshot.contexts[0][1])
+    machine.contexts.restore(snapshot.contexts[1:])
     machine.counter.restore(snapshot.counts)
     saved.restore(machine.kernel, snapshot.state)
     machine.task = machine.kernel.tasks[snapshot.contexts[0][0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from syscalls import abi
@@ -22,12 +23,11 @@ class FileTable:
 
     __slots__ = ("_close_on_exec", "_files", "_rlimits")
 
-    def __init__(self, k: Kernel) -> None:
-        """Open 0, 1 and 2, but those that the World has closed."""
-        closed = k.world.process.closed_fds
+    def __init__(self, rlimits: list[tuple[int, int]], closed: Container[int] = ()) -> None:
+        """Open 0, 1 and 2, but those that are *closed*.  *rlimits* are those of the process, which change in place."""
         self._files: dict[int, OpenFile] = {fd: Stream(fd) for fd in (0, 1, 2) if fd not in closed}
         self._close_on_exec: set[int] = set()
-        self._rlimits = k.rlimits
+        self._rlimits = rlimits
 
     def get(self, fd: int) -> OpenFile:
         """Return the file behind *fd*; raise EBADF."""

@@ -53,9 +53,9 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "a command is missing; there are boot, info"),
-        (["bott"], "no command 'bott'; there are boot, info"),
-        (["--frob"], "no command '--frob'; there are boot, info"),
+        ([], "a command is missing; there are boot, run, info"),
+        (["bott"], "no command 'bott'; there are boot, run, info"),
+        (["--frob"], "no command '--frob'; there are boot, run, info"),
     ],
 )
 def test_no_such_command(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:

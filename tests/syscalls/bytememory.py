@@ -109,9 +109,15 @@ class Guest:
     now: list[int]
 
     def call(self, nr: int, *args: int) -> int:
-        """Make a system call; missing arguments are 0, negative ones two's complement."""
+        """Make a system call; missing arguments are 0, negative ones two's complement.
+
+        Time passes until it returns; 0 for one that never does.
+        """
         values = [arg & (1 << 64) - 1 for arg in args] + [0] * (6 - len(args))
-        return self.kernel.call(self.task, nr, tuple(values))
+        result = self.kernel.call(self.task, nr, tuple(values))
+        while result is None and not self.task.ended and self.kernel.next_task(None) is self.task:
+            result = self.kernel.resume(self.task)
+        return 0 if result is None else result
 
     def put(self, data: bytes, offset: int = 0) -> int:
         """Store *data* into the argument page and return its address."""

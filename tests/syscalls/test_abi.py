@@ -18,6 +18,7 @@ HEADERS = (
     "linux/limits.h", "linux/uio.h", "linux/stat.h", "linux/mman.h", "asm/mman.h", "linux/prctl.h", "asm/prctl.h",
     "linux/time.h", "linux/signal.h", "linux/futex.h", "linux/random.h", "linux/resource.h", "asm-generic/resource.h",
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
+    "linux/sched.h",
 )  # fmt: skip
 
 # The kernel's own numbers, which no header gives to programs; each has its source beside it in abi.py.
@@ -37,6 +38,8 @@ LAYOUTS = {
     "IOVEC": "struct iovec",
     "STAT": "struct stat",
     "SYSINFO": "struct sysinfo",
+    "ROBUST_LIST_HEAD": "struct robust_list_head",
+    "CLONE_ARGS": "struct clone_args",
 }
 # Fields by their place in the layout: (layout, index of the field) -> C name.
 FIELDS = {

@@ -42,7 +42,8 @@ def seen(g: Guest) -> tuple[object, ...]:
     files = {fd: (k.files.get(fd).position, k.files.closes_on_exec(fd)) for fd in k.files.fds()}
     return (
         k.space.maps(), k.space.brk, k.space.total(), k.space.peak, k.rlimits[:], files, k.main.copy(), dict(k.actions),
-        k.clock.monotonic_ns(), k.entropy.position, k.responses.counts(), k.cwd, k.umask, k.dumpable, k.thp_disabled,
+        k.clock.monotonic_ns(), k.entropy.position, k.responses.counts(), k.cwd, k.umask, k.process.dumpable,
+        k.process.thp_disabled,
         list(k.events), list(k.unknown), list(k.output), list(k.tasks), k.exit,
     )  # fmt: skip
 
