@@ -36,8 +36,7 @@ def run(argv: Sequence[str]) -> int:
     from emu.image.errors import ImageError
     from emu.image.image import load
     from emu.run.run import run as run_program
-    from syscalls.light import replace
-from syscalls.world import WorldError
+    from syscalls.world import WorldError
 
     try:
         image = load(chosen.binary)
