@@ -67,12 +67,13 @@ class Kernel:
         program: Program,
         ticks: Callable[[], int],
         sink: Sink | None = None,
-        stdin: Callable[[int], bytes] | None = None,
+        stdin: Callable[[int], bytes | None] | None = None,
     ) -> None:
         """Set up the process that *program* describes, before its first instruction.
 
         *ticks* returns the instructions executed so far.  *sink* is handed each write to standard output and error as
-        it happens; *stdin* returns up to that many bytes of standard input, none at its end (the default).
+        it happens; *stdin* returns up to that many bytes of standard input, none at its end (the default), and None
+        when there is no more yet: the reader waits until :data:`syscalls.files.opened.STDIN` is woken.
 
         Raises WorldError for a response rule that names a call that does not exist.
         """

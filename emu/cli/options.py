@@ -28,6 +28,7 @@ SHORT_FORMS = {
     "--thp": ("thp", "SIZE", "content of hpage_pmd_size: a number, any text, or absent"),
     "--page-size": ("page-size", "BYTES", "AT_PAGESZ"),
     "--seed": ("seed", "N", "seed of all entropy"),
+    "--schedule-seed": ("schedule-seed", "N", "another order in which threads run for each; 0: in turn"),
     "--max-instructions": ("limits.instructions", "N", "stop after so many instructions; 0: never"),
 }
 

@@ -2,59 +2,154 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
 from emu.cli import options
 from emu.cli.errors import OF_OUTCOME, UsageError
 from syscalls.light import replace
-from syscalls.world import Limits
+from syscalls.world import Limits, World
 
 DESCRIPTION = """\
 Run a Go program for linux/amd64 to its end, in an emulator, on the machine that the World describes. Standard input,
-output and error are the program's, and so is the exit status."""
+output and error are the program's, and so are signals and the exit status. Options of rt0 go before the program; what
+follows it is the program's own.
+
+The program sees no file of this machine but what --bind shows it; its writes there stay in memory, unless the bind says
+:rw. It starts in this folder if that is bound, else in /."""
 
 EPILOG = """\
 examples:
-  rt0 run ./server                          your program, on 2 CPUs
-  rt0 run ./tool -- --flag file             with arguments
-  rt0 run --cpus 8 --set schedule-seed=3 ./tool    another interleaving of its threads; the same each time
+  rt0 run ./tool --flag file                a program with arguments
+  rt0 run --bind . ./tool file              that sees this folder, and changes nothing in it
+  rt0 run --cpus 8 --schedule-seed 3 ./tool    another interleaving of its threads; the same each time
+  rt0 run --strace calls.txt ./tool         and what it asked of the kernel
+  go test -exec 'rt0 run --bind .' ./...    Go's tests, emulated
 
 exit status:
   the program's own; 128+n if signal n killed it
   2 bad usage or bad input, with one line on standard error
   5 a limit, a deadlock, or something that the emulator cannot do, with one line on standard error"""
 
+UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+# What `go test` asks a test binary to write, outside of the package's folder.
+TEST_OUTPUT = re.compile(r"-test\.(?:coverprofile|gocoverdir|testlogfile|outputdir|\w*profile|trace)=(/.+)")
+
 
 def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
-    chosen = _parser().parse(argv)
-    made = options.world(chosen)
-    if made.limits == Limits():
-        made = replace(made, limits=Limits(0, 0, 0))  # it is over when the program is
+    chosen = _parser().parse_args(list(argv))
+    if not chosen.program:
+        raise UsageError("run: no program is named (rt0 run --help lists what there is)")
+    binary, *arguments = chosen.program
+    if arguments[:1] == ["--"]:
+        del arguments[0]
+    made = _world(chosen, arguments)
 
     from emu.image.errors import ImageError
     from emu.image.image import load
+    from emu.run.run import Watch, as_typed
     from emu.run.run import run as run_program
     from syscalls.world import WorldError
 
     try:
-        image = load(chosen.binary)
-        made = options.with_arguments(made, image.name, [*chosen.arguments, *chosen.rest])
-        outcome = run_program(image, made)
+        image = load(binary)
+        made = as_typed(made, binary)
+        made = options.with_arguments(made, binary, arguments)
+        with _Text(chosen.strace) as strace:
+            watch = Watch(
+                record=Path(chosen.record) if chosen.record else None,
+                strace=strace.write if chosen.strace else None,
+                census=_show_census if chosen.census else None,
+            )
+            outcome = run_program(image, made, watch)
     except (ImageError, WorldError) as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or binary}: {(error.strerror or str(error)).lower()}") from error
     if outcome.exit_status is not None:
         return outcome.exit_status
     print(f"rt0: {image.name}: {outcome.message}", file=sys.stderr)
     return OF_OUTCOME[outcome.kind]
 
 
+def _world(chosen: argparse.Namespace, arguments: Sequence[str]) -> World:
+    made = options.world(chosen)
+    if chosen.inherit_env:
+        own = {name.partition("=")[0]: name for name in made.env} if made.env != World().env else {}
+        env = {**{name: f"{name}={value}" for name, value in os.environ.items()}, **own}
+        made = replace(made, env=tuple(env.values()))
+    for path in sorted({found.group(1) for text in arguments if (found := TEST_OUTPUT.fullmatch(text))}):
+        folder = path if Path(path).is_dir() else str(Path(path).parent)
+        made = options.bound(made, f"{folder}:{folder}:rw")
+    if chosen.cwd:
+        made = replace(made, cwd=chosen.cwd)
+    elif made.cwd == World().cwd:
+        here = Path.cwd()
+        guest = next((_within(here, Path(host).resolve(), at) for host, at, _ in made.binds
+                      if here.is_relative_to(Path(host).resolve())), None)  # fmt: skip
+        made = replace(made, cwd=guest or made.cwd)
+    limits = made.limits
+    if limits == Limits():
+        limits = Limits(0, 0, 0)  # it is over when the program is
+    elif limits.traps == Limits().traps:
+        limits = replace(limits, traps=0)
+    if chosen.timeout:
+        limits = replace(limits, virtual_ns=_duration(chosen.timeout))
+    return replace(made, limits=limits)
+
+
+def _within(here: Path, host: Path, guest: str) -> str:
+    rest = here.relative_to(host).as_posix()
+    return guest if rest == "." else f"{guest.rstrip('/')}/{rest}"
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)?", text)
+    if not found:
+        raise UsageError(f"--timeout: {text!r} is no time; allowed: a number with ns, us, ms, s, m or h, such as 10s")
+    return round(float(found.group(1)) * UNITS[found.group(2) or "s"])
+
+
+class _Text:
+    """Where the trace goes: a file, or standard error for ``-``; nowhere without a name."""
+
+    def __init__(self, name: str | None) -> None:
+        self._file = open(name, "w", encoding="utf-8") if name and name != "-" else None  # noqa: SIM115
+
+    def write(self, text: str) -> None:
+        (self._file or sys.stderr).write(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _show_census(lines: list[str]) -> None:
+    for text in lines:
+        print(f"rt0: {text}", file=sys.stderr)
+
+
 def _parser() -> options.Parser:
     parser = options.Parser("run", DESCRIPTION, EPILOG)
-    parser.add_argument("binary", metavar="BINARY", help="the program")
-    parser.add_argument(
-        "arguments", nargs="*", metavar="ARGS", help="its arguments; after -- even those that begin with a dash"
-    )
+    parser.add_argument("program", nargs="...", metavar="BINARY [ARGS...]", help="the program and its arguments")
     options.add_world(parser)
+    world = parser.add_argument_group("the program")
+    world.add_argument("--inherit-env", action="store_true", help="start from this environment, not from the World's")
+    world.add_argument("--cwd", metavar="DIR", help="the folder in the guest that it starts in (the World's cwd)")
+    world.add_argument("--timeout", metavar="TIME", help="stop after so much virtual time: 10s, 500ms; no limit else")
+    group = parser.add_argument_group("what happened")
+    group.add_argument("--record", metavar="FILE", help="write system calls, schedule and outcome to FILE as JSON")
+    group.add_argument(
+        "--strace", metavar="FILE", help="write system calls as strace(1) does, to FILE, or standard error for -"
+    )
+    group.add_argument("--census", action="store_true", help="say at the end which system calls rt0 lacks")
     return parser

@@ -42,11 +42,14 @@ VECTOR_NAMES = {
 }  # fmt: skip
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
 
+ALONE = 20_000_000
+"""Instructions after which even a task that has the CPU to itself lets the host have a look at its signals."""
+
 CallFilter = Callable[[int, tuple[int, ...]], bool]
 """Says whether a run shall stop before a system call: its number, its six arguments."""
 OWN_STATE = (
     "_outcome", "_started", "_traps", "_overrun", "_slept_ns", "_limit", "_fs_base", "_gs_base", "_held_call",
-    "_held_pc", "_within", "_slice_end",
+    "_held_pc", "_within", "_slice_end", "_shares", "_alarms_seen",
 )  # fmt: skip
 
 # What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
@@ -95,6 +98,7 @@ class Machine:
         self.task = self.kernel.main
         self._leaves = False  # the task on the engine is to make room
         self._slice_end: int | None = None  # instructions after which it is to
+        self._shares = False  # others could run in its place
         self._alarms_seen = 0
         self._cpuid = Table(world)
         self._outcome: Outcome | None = None
@@ -105,6 +109,8 @@ class Machine:
         self._limit = self._work_limit()
         self._fs_base = self._gs_base = 0
         self.before_call: CallFilter | None = None
+        # An observer's: called with the task that ran and the instructions so far, before the next one is chosen.
+        self.between: Callable[[int, int], None] | None = None
         self._held_call: str | None = None  # a call that the guest stands before, and that is let through next
         self._held_pc = self._within = 0  # of it: its place, and how many instructions of its block came before
 
@@ -214,7 +220,7 @@ class Machine:
             kernel.yielded = False
             if self._scheduler.ready:
                 self._leave()
-        elif (self._scheduler.ready and self._slice_end is None) or self._scheduler.sequence != self._alarms_seen:
+        elif (self._scheduler.ready and not self._shares) or self._scheduler.sequence != self._alarms_seen:
             self._begin_slice()
         if kernel.exit is not None:
             self._stop(self._ended(kernel.exit, rip))
@@ -240,12 +246,13 @@ class Machine:
         # Say when the task on the engine makes room: its quantum is over, or the next alarm goes off.
         kernel, scheduler = self.kernel, self._scheduler
         now = self.total()
-        ends = [now + scheduler.quantum()] if scheduler.ready else []
+        self._shares = bool(scheduler.ready)
+        ends = [now + (scheduler.quantum() if self._shares else ALONE)]
         pace = self.world.clock.picoseconds_per_instruction
         deadline = kernel.next_deadline()
         if deadline is not None and pace:
             ends.append(now + max(-(-(deadline - kernel.clock.monotonic_ns()) * 1000 // pace), 1))
-        self._slice_end = min(ends, default=None)
+        self._slice_end = min(ends)
         self._alarms_seen = scheduler.sequence
         self._set_limit()
 
@@ -253,6 +260,8 @@ class Machine:
         # The task on the engine waits, has ended, or is to give way: let the next one run.  An outcome if none can.
         kernel, task = self.kernel, self.task
         self._leaves = False
+        if self.between is not None:
+            self.between(task.tid, self.total())
         on_engine = None if task.ended else task.tid
         if on_engine is not None:
             self.contexts.save(on_engine)

@@ -2,23 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
 from emu.image.image import Image
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
-from emu.run import streams
+from emu.run.host import Host
+from syscalls import signals
+from syscalls.events import SyscallEvent
+from syscalls.light import replace
 from syscalls.world import World
 
 
-def run(image: Image, world: World) -> Outcome:
+class Watch(NamedTuple):
+    """What of a run is written down: each is optional."""
+
+    record: Path | None = None
+    strace: Callable[[str], None] | None = None
+    census: Callable[[list[str]], None] | None = None
+
+
+def as_typed(world: World, path: str) -> World:
+    """*world* in which the program is called what the user called it, and lies where it lies here.
+
+    So argv[0], os.Executable and usage texts are what they are natively; what the World itself says stays.
+    """
+    if not world.argv:
+        world = replace(world, argv=(path,))
+    return world if world.exe else replace(world, exe=str(Path(path).absolute()))
+
+
+def run(image: Image, world: World, watch: Watch = Watch()) -> Outcome:  # noqa: B008  immutable
     """Run *image* in *world* on the standard streams of this process, and return how it ended.
 
-    Raises WorldError if *world* has no room for it.
+    Raises WorldError if *world* has no room for it, OSError if the record cannot be written.
     """
     machine = Machine(image, world)
+    kernel = machine.kernel
+    host = Host()
+    host.attach(kernel, lambda number: signals.send(kernel, kernel.main, number))
+    kernel.keeps_output = False
+    listeners: list[Callable[[SyscallEvent], None]] = []
+    record = strace = census = None
+    if watch.strace is not None:
+        from emu.run.strace import Strace
+
+        strace = Strace(watch.strace, kernel.main.tid)
+        listeners.append(strace.call)
+    if watch.census is not None:
+        from emu.run.strace import Census
+
+        census = Census()
+        listeners.append(census.call)
+    if watch.record is not None:
+        from emu.run.record import RunRecord
+        from syscalls.worldfile import as_dict
+
+        binary = {"name": image.name, "sha256": image.sha256, "go": image.go}
+        record = RunRecord(watch.record, binary, as_dict(world))
+        listeners.append(record.call)
+    kernel.log = _all(listeners)
+
+    def between(tid: int, instructions: int) -> None:
+        host.pass_signals()
+        if record is not None:
+            record.ran(tid, instructions)
+
+    machine.between = between
     try:
-        kernel = machine.kernel
-        kernel.log, kernel.keeps_output = None, False
-        kernel.sink, kernel.stdin = streams.write, streams.read
-        return machine.run()
+        with host.signals():
+            outcome = machine.run()
+        if strace is not None:
+            strace.end(outcome)
+        if census is not None and watch.census is not None:
+            watch.census(census.lines())
+        if record is not None:
+            shown = {
+                "at": outcome.at, "exit_status": outcome.exit_status, "kind": outcome.kind, "message": outcome.message,
+            }  # fmt: skip
+            record.end(shown, machine.total())
+        return outcome
     finally:
+        if record is not None:
+            record.drop()
         machine.close()
+
+
+def _all(listeners: list[Callable[[SyscallEvent], None]]) -> Callable[[SyscallEvent], None] | None:
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def tell(event: SyscallEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
+from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
+from syscalls.waits import Blocked, Channel, Wait
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 PROC, SYSFS, DISK = "proc", "sysfs", "disk"
 """The kinds of file systems, whose regular files are sized, sought, mapped and written differently."""
+
+STDIN: Channel = ("standard input",)
+"""What is woken when there is more of it, or its end was seen."""
 
 PIPE_DEVICE = (0, 14)
 
@@ -213,10 +217,20 @@ class Stream(OpenFile):
         self.number = number
 
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
-        return k.stdin(size) if k.stdin is not None and size else b""
+        if k.stdin is None or not size:
+            return b""
+        data = k.stdin(size)
+        if data is None:
+            if self.flags & abi.O_NONBLOCK:
+                raise SyscallError(EAGAIN)
+            raise Blocked(Wait("standard input", (STDIN,), data=size))
+        return data
 
     def write(self, k: Kernel, data: bytes) -> int:
-        k.write_output(self.number, data)
+        try:
+            k.write_output(self.number, data)
+        except OSError as error:  # of the host: nobody reads any more, the disk is full
+            raise SyscallError(error.errno or EIO) from error
         return len(data)
 
     def seek(self, offset: int, whence: int) -> int:

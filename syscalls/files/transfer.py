@@ -12,6 +12,7 @@ from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ENOTDIR, ESPIPE, SyscallError
 from syscalls.files.opened import Directory, OpenFile
 from syscalls.guest import GuestFault
+from syscalls.waits import Blocked
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -24,7 +25,12 @@ def fill(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
     """Read *size* bytes of *file* at *offset* into guest memory; return how many arrived."""
     done = 0
     while done < size:
-        data = file.read(k, offset + done, min(CHUNK, size - done))
+        try:
+            data = file.read(k, offset + done, min(CHUNK, size - done))
+        except Blocked:
+            if not done:
+                raise
+            break
         if not data:
             break
         try:

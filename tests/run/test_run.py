@@ -1,0 +1,126 @@
+"""``rt0 run``: programs to their end, with the native run of the same program for a judge."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emu.cli.main import main
+
+Binary = Callable[[str], Path]
+Capture = pytest.CaptureFixture[str]
+RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()"]
+HELLOS = ["hello-1.19.8", "hello-1.21.13", "hello-1.24.11-stripped", "hello-1.27.3", "hello-1.27.3-pie"]
+
+
+def rt0(
+    *argv: str | Path, accel: bool = True, stdin: bytes = b"", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """``rt0 run`` as a process of its own."""
+    env = {**os.environ, "RT0_ACCEL": "1" if accel else "0"}
+    command = [*RT0, "run", *map(str, argv)]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, env=env, cwd=cwd, timeout=120)
+
+
+@pytest.mark.parametrize("name", HELLOS)
+def test_output_and_status_are_the_native_ones(binary: Binary, name: str) -> None:
+    """Both streams and the exit status; nothing of rt0's own between."""
+    path = binary(name)
+    native = subprocess.run([path], capture_output=True, check=False)
+    done = rt0(path)
+
+    assert native.stdout  # it prints something
+    assert (done.stdout, done.stderr, done.returncode) == (native.stdout, native.stderr, native.returncode)
+
+
+def test_a_run_is_a_function_of_its_world(binary: Binary, tmp_path: Path) -> None:
+    """The same bytes of record twice, and with Unicorn's own counting; another schedule seed gives another record."""
+    path = binary("hello-1.27.3")
+    records: list[bytes] = []
+    for accel, seed in ((True, "0"), (True, "0"), (False, "0"), (True, "7"), (False, "7")):
+        record = tmp_path / f"{len(records)}.json"
+        done = rt0("--record", record, "--schedule-seed", seed, path, accel=accel)
+        assert done.returncode == 0
+        records.append(record.read_bytes())
+
+    assert records[0] == records[1] == records[2]
+    assert records[3] == records[4] != records[0]
+    shown = json.loads(records[0])
+    assert shown["outcome"]["exit_status"] == 0
+    ran = [entry["ran"] for entry in shown["events"] if "ran" in entry]
+    assert len(set(ran)) > 2  # threads took turns
+    assert {file.name for file in tmp_path.iterdir()} == {f"{number}.json" for number in range(5)}
+
+
+def test_the_trace_is_strace_s(binary: Binary, tmp_path: Path) -> None:
+    """The write of the program, and how it ended, as strace shows them for the same program."""
+    path, trace = binary("hello-1.27.3"), tmp_path / "trace"
+    native = subprocess.run(
+        ["strace", "-f", "-e", "trace=write,exit_group", path], capture_output=True, text=True, check=True
+    ).stderr
+    assert rt0("--strace", trace, path).returncode == 0
+    lines = trace.read_text().splitlines()
+
+    def last(text: list[str]) -> list[str]:
+        shown = [re.sub(r"^\[pid +\d+\]", "[pid 12345]", line) for line in text]
+        return [line for line in shown if line.partition("] ")[2].startswith(("write(1", "exit_group("))] + text[-1:]
+
+    assert len(last(lines)) == 3
+    assert last(lines) == last(native.splitlines())
+
+
+def test_arguments_after_the_program_are_its_own(binary: Binary, tmp_path: Path) -> None:
+    """Even those that look like rt0's; a first -- is not passed on."""
+    path = binary("hello-1.27.3-goargs")
+    native = subprocess.run([path, "--strace", "x"], capture_output=True, check=False)
+    assert rt0(path, "--strace", "x", cwd=tmp_path).stdout == native.stdout
+    assert rt0(path, "--", "--strace", "x", cwd=tmp_path).stdout == native.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away(binary: Binary) -> None:
+    """The program is told EPIPE, and ends as it does natively: by SIGPIPE, which a shell shows as 141."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [*RT0, "run", str(binary("hello-1.27.3"))]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "no program is named"),
+        (["--timeout", "soon", "x"], "--timeout: 'soon' is no time"),
+        (["/nowhere/x"], "/nowhere/x: no such file or directory"),
+        (["--record", "/nowhere/x.json", "BINARY"], "no such file or directory"),
+        (["--strace", "/nowhere/x", "BINARY"], "/nowhere/x: no such file or directory"),
+    ],
+)
+def test_bad_usage(capsys: Capture, binary: Binary, argv: list[str], said: str) -> None:
+    """Exit status 2, one line that names what is wrong."""
+    path = str(binary("hello-1.27.3"))
+    assert main(["run", *(path if word == "BINARY" else word for word in argv)]) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.count("\n") == 1
+    assert said in errors
+
+
+def test_limits_end_a_run(binary: Binary) -> None:
+    """By instructions, and by virtual time: status 5 and a line that says which."""
+    path = binary("hello-1.27.3")
+    by_work, by_time = rt0("--max-instructions", "100000", path), rt0("--timeout", "10us", path)
+
+    assert (by_work.returncode, by_time.returncode) == (5, 5)
+    assert by_work.stderr == f"rt0: {path.name}: more than 100000 instructions\n".encode()
+    assert by_time.stderr == f"rt0: {path.name}: more than 10000 ns of virtual time\n".encode()
