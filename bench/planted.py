@@ -1,19 +1,20 @@
 """How soon the search finds five planted defects, beside plans of random bytes.
 
 ``python -m bench.planted [--seeds N] [--seconds S] [--engine NAME...] [--json FILE] [--check]``.  Each campaign is one
-process on one core, from an empty folder; a defect's time is that of its finding's file, minimised and explained, since
-the process began.  ``--check`` exits 1 when a defect was found in fewer than four seeds of five.
+process, from an empty folder; a defect's time is the CPU time of that process until its finding's file is there,
+minimised and explained.  ``--check`` exits 1 when a defect was found in fewer than four seeds of five.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ DEFECTS: dict[str, Callable[[About], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign's result: seconds until each defect was found, None for never, and runs in how many seconds."""
+    """One campaign's result: CPU seconds until each defect was found, None for never, and runs in how many."""
 
     engine: str
     seed: int
@@ -62,39 +63,37 @@ def defect_of(about: About) -> str | None:
     return next((name for name, matches in DEFECTS.items() if matches(about)), None)
 
 
-def found_in(folder: Path) -> Iterator[tuple[str, float]]:
-    """Each planted defect that the campaign in *folder* has found, with the time of its file."""
-    for path in sorted(folder.glob("findings/*/world.toml")):
-        if path.parent.name.startswith("."):
-            continue
-        name = defect_of(about_of(path))
-        if name is not None:
-            yield name, path.stat().st_mtime
+def found_in(folder: Path) -> set[str]:
+    """The planted defects that the campaign in *folder* has found."""
+    paths = [path for path in folder.glob("findings/*/world.toml") if not path.parent.name.startswith(".")]
+    return {name for path in paths if (name := defect_of(about_of(path)))}
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of the process *pid*, which may have ended but was not waited for; proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def campaign(engine: str, seed: int, seconds: float) -> Campaign:
-    """Search until all defects are found or *seconds* have passed."""
+    """Search until all defects are found or *seconds* of CPU time have passed."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
         how = ["--blind"] if engine == BLIND else ["--engine", engine]
         rt0 = [str(Path(sys.executable).with_name("rt0")), "fuzz", str(store.path(PROGRAM)), "--quiet", "--tier", TIER]
-        began, found = time.time(), dict[str, float | None].fromkeys(DEFECTS)
-        process = subprocess.Popen([*rt0, "--out", temporary, "--time", str(seconds), "--seed", str(seed), *how])
-        while process.poll() is None and any(at is None for at in found.values()):
+        found, spent = dict[str, float | None].fromkeys(DEFECTS), 0.0
+        process = subprocess.Popen([*rt0, "--out", temporary, "--seed", str(seed), *how])
+        while spent < seconds and any(at is None for at in found.values()):
             time.sleep(POLL_SECONDS)
-            _note(found, out, began)
-        process.terminate()
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                raise RuntimeError(f"{engine}, seed {seed}: the campaign ended by itself")
+            spent = cpu_seconds(process.pid)
+            for name in found_in(out):
+                found[name] = found[name] or spent
+        process.kill()
         process.wait()
-        _note(found, out, began)
-        path = out / "summary.json"
-        summary = json.loads(path.read_bytes()) if path.exists() else {}
-    return Campaign(engine, seed, found, summary.get("executions", 0), summary.get("seconds", 0.0))
-
-
-def _note(found: dict[str, float | None], out: Path, began: float) -> None:
-    for name, at in found_in(out):
-        if found[name] is None:
-            found[name] = at - began
+        summary = json.loads((out / "summary.json").read_bytes())
+    return Campaign(engine, seed, found, summary["executions"], spent)
 
 
 def report(campaigns: list[Campaign]) -> str:
@@ -123,7 +122,7 @@ def main(argv: list[str]) -> int:
     """Run all campaigns and report."""
     parser = argparse.ArgumentParser(prog="python -m bench.planted", description="Search for planted defects.")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of CPU time, for each campaign")
     parser.add_argument("--engine", nargs="+", default=["plain", BLIND], help="plain, atheris, blind")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--check", action="store_true", help="exit 1 when a defect is found in too few campaigns")

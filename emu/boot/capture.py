@@ -207,13 +207,15 @@ class Capture:
 
     def values_now(self) -> dict[str, Any]:
         """Every leaf that ever changed, with its value now: what a slice or string refers to may have changed since."""
-        read, value = self.machine.pages.peek, self._decoder.value
-        return {
-            name: value(change.type, read(change.addr, change.type.size))
-            if change.type.kind in CONTENT
-            else change.after
-            for name, change in self.touched.items()
-        }
+        return {name: self._value_now(change) for name, change in self.touched.items()}
+
+    def _value_now(self, change: Change) -> Any:
+        if change.type.kind not in CONTENT:
+            return change.after
+        try:
+            return self._decoder.value(change.type, self.machine.pages.peek(change.addr, change.type.size))
+        except GuestFault:  # the program took the page away since
+            return change.after
 
     # Arguments and results
 

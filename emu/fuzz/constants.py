@@ -21,17 +21,17 @@ class Constants:
 
     def __init__(self, image: Image) -> None:
         self._image = image
-        self._seen: set[tuple[int, int]] = set()
-        self._found: set[int] = set()
+        self._known: dict[tuple[int, int], set[int]] = {}
 
     def of(self, blocks: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-        """Return those of all blocks so far and *blocks*, (link-time address, bytes), sorted."""
+        """Return those of *blocks*, (link-time address, bytes), sorted."""
+        found: set[int] = set()
         for block in blocks:
-            if block not in self._seen:
-                self._seen.add(block)
-                if self._image.function_at(block[0]) is not None:  # else the vDSO's, or our own
-                    self._found |= compared(self._image.elf.read(*block))
-        return tuple(sorted(self._found))
+            if block not in self._known:
+                inside = self._image.function_at(block[0]) is not None  # else the vDSO's, or our own
+                self._known[block] = compared(self._image.elf.read(*block)) if inside else set()
+            found |= self._known[block]
+        return tuple(sorted(found))
 
 
 def compared(code: bytes) -> set[int]:

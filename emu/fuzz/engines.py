@@ -11,12 +11,12 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from emu.fuzz.search import Search
-from syscalls.events import SyscallEvent
+from emu.fuzz.sites import Sites
 
 PLAIN, ATHERIS = "plain", "atheris"
 Engine = Callable[[Search, Callable[[], bool], Callable[[], None]], None]
@@ -49,7 +49,8 @@ def atheris(search: Search, going: Callable[[], bool], finish: Callable[[], None
     module = importlib.import_module(ATHERIS)  # an optional extra
 
     counters = (ctypes.c_ubyte * SLOTS)()
-    calls: dict[bytes, Sequence[SyscallEvent]] = {}
+    sites: dict[bytes, Sites] = {}
+    nowhere = Sites()
 
     def one(data: bytes) -> None:
         if not going():
@@ -58,11 +59,11 @@ def atheris(search: Search, going: Callable[[], bool], finish: Callable[[], None
         known = len(search.entries)
         result = search.run(search.plan_of(data))
         if len(search.entries) > known:
-            calls[data] = result.calls
+            sites[data] = Sites(result.calls)
         ctypes.memmove(counters, result.coverage, min(len(result.coverage), SLOTS))
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
-        return search.changed(search.plan_of(data), calls.get(data, ()), Random(seed)).encode()[:max_size]
+        return search.changed(search.plan_of(data), sites.get(data, nowhere), Random(seed)).encode()[:max_size]
 
     folder = str(search.corpus.folder)
     module.Setup(

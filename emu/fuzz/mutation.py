@@ -5,82 +5,74 @@ Engine-neutral: a function of a plan, a random generator and what is known of th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from random import Random
+from typing import NamedTuple
 
 from emu.fuzz import plan as plans
 from emu.fuzz.grammar import CALL_ROWS, CONTRACT, FILE_ROWS, ROWS, SETTING_ROWS, Row
 from emu.fuzz.plan import Answer, Plan, canonical, is_legal
 from emu.fuzz.shapes import Hints, number
+from emu.fuzz.sites import Sites
+from syscalls.abi import MAP_FIXED
 from syscalls.errno import NUMBERS
 from syscalls.events import SyscallEvent
-from syscalls.kernel import COMPILED
 
 TRIES = 8
 FAR = 4  # how many calls beyond those that were made an answer may aim at
 EVERY_SHARE = 0.1  # of the answers go to all calls of a kind
 LATER = 1 << 62
+NOWHERE = Sites()
 
 
 def mutate(
-    plan: Plan, rng: Random, tier: str, calls: Sequence[SyscallEvent] = (), hints: Hints = (), *, settings: bool = False
+    plan: Plan,
+    rng: Random,
+    tier: str,
+    sites: Sites = NOWHERE,
+    hints: Hints = (),
+    *,
+    settings: bool = False,
+    since: int = 0,
 ) -> Plan:
     """Return a changed *plan* of *tier*.
 
-    *calls* are those that its run made, *hints* what the program compares with; with *settings* the rest of the World
-    may change too.
+    *sites* are those of its run, *hints* what the program compares with; with *settings* the rest of the World may
+    change too.  What is answered before the call with the number *since* stays as it is: *sites* have none of those.
     """
+    aim = _Aim(tier, sites, hints, settings and not since, since)
     answers = list(plan.answers)
     choice = rng.random()
-    if not answers or choice < 0.45:
-        answers.insert(rng.randint(0, len(answers)), _new(rng, tier, calls, hints, settings))
+    free = [index for index, answer in enumerate(answers) if not since or sites.first_call(answer) >= since]
+    if not free or choice < 0.45:
+        answers.insert(rng.randint(0, len(answers)), _new(rng, aim))
     elif choice < 0.75:
-        index = rng.randrange(len(answers))
+        index = rng.choice(free)
         answers[index] = _changed(answers[index], rng, tier, hints)
     elif choice < 0.87:
-        index = rng.randrange(len(answers))
-        answers[index] = _retargeted(answers[index], rng)
-    elif choice < 0.95:
-        del answers[rng.randrange(len(answers))]
+        index = rng.choice(free)
+        moved = _retargeted(answers[index], rng)
+        answers[index] = moved if sites.first_call(moved) >= since else answers[index]
+    elif choice < 0.95 or len(free) < len(answers):
+        del answers[rng.choice(free)]
     else:
         rng.shuffle(answers)
     return Plan(tuple(answers))
 
 
-def sites(calls: Sequence[SyscallEvent]) -> list[tuple[int, int]]:
-    """Return where answers can go, as (row, nth): the calls that were made and the files that were looked for."""
-    found = []
-    counts: Counter[str] = Counter()
-    for event in calls:
-        counts[event.name] += 1
-        row = CALL_ROWS.get(event.name)
-        if row is not None:
-            found.append((row, min(counts[event.name], 0xFF)))
-        if event.name in ("open", "openat"):
-            path = event.detail.get(COMPILED[event.nr].path_index, b"").decode("utf-8", "replace").replace("//", "/")
-            if path in FILE_ROWS:
-                found += [(FILE_ROWS[path], 0)] * 4  # a file's contents are worth more than one call
-    return found
+class _Aim(NamedTuple):
+    """What an answer shall fit: see :func:`mutate`."""
+
+    tier: str
+    sites: Sites
+    hints: Hints
+    settings: bool
+    since: int
 
 
-def _site(rng: Random, calls: Sequence[SyscallEvent], settings: bool) -> tuple[int, int]:
-    if settings and rng.random() < 0.2:
-        return rng.choice(SETTING_ROWS), 0
-    found = sites(calls)
-    if found and rng.random() < 0.95:
-        # Kinds of calls first: there are more mappings than anything else.
-        row = rng.choice(sorted({row for row, _ in found}))
-        row, nth = rng.choice([site for site in found if site[0] == row])
-        return row, plans.EVERY if rng.random() < EVERY_SHARE else nth
-    row = rng.choice([*CALL_ROWS.values(), *FILE_ROWS.values()])
-    return row, rng.randint(1, FAR)
-
-
-def _new(rng: Random, tier: str, calls: Sequence[SyscallEvent], hints: Hints, settings: bool) -> Answer:
-    answer = canonical(0, 1, plans.ARGUMENT, b"")
+def _new(rng: Random, aim: _Aim) -> Answer:
+    tier, sites, hints, settings, since = aim
     for _ in range(TRIES):
-        row, nth = _site(rng, calls, settings)
+        row = _row(rng, sites, settings)
         legal = _legal(ROWS[row], rng, hints)
         if tier != CONTRACT and (legal is None or rng.random() < 0.5):
             kind, payload = _wild(ROWS[row], rng, hints, b"" if legal is None else legal[1])
@@ -88,10 +80,43 @@ def _new(rng: Random, tier: str, calls: Sequence[SyscallEvent], hints: Hints, se
             continue
         else:
             kind, payload = legal
-        answer = canonical(row, nth, kind, payload)
-        if tier != CONTRACT or is_legal(answer):
+        answer = _aimed(canonical(row, 1, kind, payload), rng, tier, sites)
+        if answer is not None and (tier != CONTRACT or is_legal(answer)) and sites.first_call(answer) >= since:
             return answer
-    return Answer(CALL_ROWS["openat"], 1, plans.ERRNO, plans.signed(NUMBERS["ENOENT"]))
+    return Answer(CALL_ROWS["openat"], plans.LAST, plans.ERRNO, plans.signed(NUMBERS["ENOENT"]))
+
+
+def _row(rng: Random, sites: Sites, settings: bool) -> int:
+    # Kinds of calls, not calls: there are more mappings than anything else.
+    if settings and rng.random() < 0.2:
+        return rng.choice(SETTING_ROWS)
+    if sites.rows and rng.random() < 0.95:
+        return rng.choice(sites.rows)
+    return rng.choice([*CALL_ROWS.values(), *FILE_ROWS.values()])
+
+
+def _aimed(answer: Answer, rng: Random, tier: str, sites: Sites) -> Answer | None:
+    # *answer*, which is one to a first call, given to a call of the run that it makes a difference to.
+    found = sites.of_row.get(answer.row)
+    if answer.kind > plans.ARGUMENT:
+        return answer
+    if not found:
+        return answer._replace(nth=rng.randint(1, FAR))
+    if answer.kind == plans.ARGUMENT:
+        ((index, value),) = plans.meaning(answer).arguments
+        found = [site for site in found if _differs(sites.calls[site.at], index, value)]
+        if not found:
+            return None
+        if tier == CONTRACT and ROWS[answer.row].call == "mmap":  # not to all: some have to be where they are asked for
+            return answer._replace(nth=rng.choice(found).nth)
+    return answer._replace(nth=plans.EVERY if rng.random() < EVERY_SHARE else rng.choice(found).nth)
+
+
+def _differs(event: SyscallEvent, index: int, value: int) -> bool:
+    # Whether another argument is another call; a mapping that has to be where it is asked for is never put elsewhere.
+    if event.name == "mmap" and event.args[3] & MAP_FIXED:
+        return False
+    return index < len(event.args) and event.args[index] != value & (1 << 64) - 1
 
 
 def _legal(row: Row, rng: Random, hints: Hints) -> tuple[int, bytes] | None:

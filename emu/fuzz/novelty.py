@@ -12,16 +12,21 @@ BITS = bytes(
 """From a count to the bit of its range."""
 
 
+def ranges(coverage: bytes) -> bytes:
+    """Return *coverage*, a count for each block, with the bit of its range for each."""
+    return coverage.translate(BITS)
+
+
 def traits(coverage: bytes) -> int:
     """Return *coverage*, a count for each block, as one integer with a bit for each block and range."""
-    return int.from_bytes(coverage.translate(BITS), "little")
+    return int.from_bytes(ranges(coverage), "little")
 
 
-def new_blocks(news: int, before: int) -> bool:
-    """Whether *news*, traits, tell of a block of which the traits *before* had none."""
+def new_blocks(news: int, before: int) -> list[int]:
+    """Return the number of each block that *news*, traits, tell of and that the traits *before* had not."""
     size = -(-max(news.bit_length(), before.bit_length()) // 8)
     pairs = zip(news.to_bytes(size, "little"), before.to_bytes(size, "little"), strict=True)
-    return any(new and not old for new, old in pairs)
+    return [number for number, (new, old) in enumerate(pairs) if new and not old]
 
 
 class Seen:

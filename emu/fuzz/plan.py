@@ -24,6 +24,8 @@ ERRNO, RESULT, DATA, BOTH, ARGUMENT, CONTENTS, SETTING = range(7)
 OF_CALLS = (ERRNO, RESULT, DATA, BOTH, ARGUMENT)
 EVERY = 0
 """As *nth*: this call and all that come after the fuzzed stretch began."""
+LAST = 0xFF
+"""The highest *nth*."""
 MAX_PAYLOAD = 0xFFFF
 ERRNOS = tuple(sorted(set(NUMBERS.values())))
 FOREVER = ("EINTR", "EAGAIN")  # errors that no kernel gives for ever

@@ -1,35 +1,41 @@
-"""The search: plans that showed new coverage are kept, changed, joined and run again.
+"""The search: plans that showed new coverage are made small, kept, changed, joined and run again.
 
 Engine-neutral: it asks a target to run plans and a corpus to keep them.  Everything is drawn from one random generator,
 so that one process with the same seed and corpus does the same runs.
+
+A plan of the corpus gets a turn: some dozens of runs in a row, each a change of it, so that the target may begin them
+where they begin to differ.  Half of the turns go to plans that arrived by way of code that nobody had reached before,
+those first that had the fewest turns; what is compared in that new code is what their changes prefer as values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
-from emu.fuzz.mutation import mutate, sites
-from emu.fuzz.novelty import Seen, cover, new_blocks, traits
+from emu.fuzz.mutation import mutate
+from emu.fuzz.novelty import Seen, cover, new_blocks, ranges, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import CONTENTS, Answer, Plan, decode, is_legal
+from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
-from syscalls.events import SyscallEvent
 
+TURN = 24  # runs
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did
-PROMISING_SHARE = 0.5  # how often a run that arrived through new code is extended; there are few, and they lead on
+PROMISING_SHARE = 0.5  # of the turns; there are few such plans, and they lead on
+LATE_SHARE = 0.6  # of the turns change nothing before some call
+OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
 WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
 MIN_WORD = 3  # characters
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
-ARRIVED = (OK, "wrong-value")
 REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
 JOINED = 0.2  # how often two plans are put together
-MAX_CHANGES = 4
+CHANGES = (1, 1, 1, 2, 2, 3)  # how many at once
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
 HINTS_EVERY = 500  # runs after which the constants of code that is new are asked for
 BLIND_BYTES = 64
@@ -41,20 +47,34 @@ class Runner(Protocol):
     def run(self, plan: Plan) -> Result:
         """Run once."""
 
-    def hints(self) -> tuple[int, ...]:
-        """Constants that the program compares with."""
+    def follow(self, plan: Plan) -> None:
+        """Get ready for many plans that begin as *plan* does."""
+
+    def hints(self, numbers: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Constants that the program compares with: in all code that ran, or in blocks by their numbers."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """A plan worth changing: the calls that its run made, what it was the first to show, how many runs showed that."""
+    """A plan worth changing, and what is known of its run."""
 
     plan: Plan
-    calls: Sequence[SyscallEvent]
+    sites: Sites
     failed: bool  # its run ended badly
-    news: int  # traits
     promising: bool  # it arrived, through a block that no run before had executed
-    shown: int = 0
+    news: int  # traits that it was the first to show
+    untried: int  # of its answers, from the first on: those that may yet turn out to be needless
+    stored: bool  # in the corpus
+    hints: tuple[int, ...] = ()  # what the code compares with that it was the first to reach
+    turns: int = 0
+    shown: int = 0  # how many runs showed the last of its news ...
+    at: int = field(init=False)  # ... which is this bit of ...
+    bit: int = field(init=False)  # ... the traits of this block
+
+    def __post_init__(self) -> None:
+        """Find the last of the news."""
+        last = self.news.bit_length() - 1
+        self.at, self.bit = last >> 3, 1 << (last & 7)
 
 
 class Search:
@@ -76,6 +96,11 @@ class Search:
         self.entries: list[Entry] = []
         self.seen = Seen()
         self.executions = 0
+        self._fresh: list[Entry] = []  # not yet made small
+        self._parent: Entry | None = None
+        self._left = 0  # runs of its turn ...
+        self._since = 0  # ... which change nothing before this call ...
+        self._sites = Sites()  # ... and these sites
         self._hints: tuple[int, ...] = ()
         self._hints_due = 0
 
@@ -96,19 +121,57 @@ class Search:
         plan = decode(data)
         return plan if self.tier != CONTRACT else Plan(tuple(answer for answer in plan.answers if is_legal(answer)))
 
-    def changed(self, plan: Plan, calls: Sequence[SyscallEvent], rng: Random) -> Plan:
-        """One change of *plan*, whose run made *calls*."""
+    def changed(self, plan: Plan, sites: Sites, rng: Random, own: tuple[int, ...] = (), since: int = 0) -> Plan:
+        """One change of *plan*, whose run had *sites*, from the call *since* on; *own*: constants that matter to it."""
         if self.tier != CONTRACT and rng.random() < WORD_SHARE:
             words = [word for word in map(word_of, self.hints()) if word]
-            files = [row for row, _ in sites(calls) if ROWS[row].file]
+            files = [row for row in sites.rows if ROWS[row].file]
             if words and files:
                 answer = Answer(rng.choice(files), 0, CONTENTS, rng.choice(words) + b"\n")
                 return Plan((answer, *plan.answers))
-        return mutate(plan, rng, self.tier, calls, self.hints(), settings=self.settings)
+        hints = own if own and rng.random() < OWN_HINTS_SHARE else self.hints()
+        return mutate(plan, rng, self.tier, sites, hints, settings=self.settings, since=since)
 
     def step(self) -> None:
         """Run one new plan."""
+        while self._fresh:
+            entry = self._fresh[-1]
+            if entry.untried:
+                self._spare_one(entry)
+                return
+            self._keep(self._fresh.pop())
+        if not self._left:
+            self._begin_turn(self._choose())
+        self._left -= 1
         self.run(self._next())
+
+    def _begin_turn(self, parent: Entry) -> None:
+        rng, calls = self._rng, len(parent.sites.calls)
+        self._parent, self._left = parent, TURN
+        parent.turns += 1
+        # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
+        # start-up gets its share.
+        self._since = rng.randrange(calls) if calls and rng.random() < LATE_SHARE else 0
+        self._sites = parent.sites.since(self._since) if self._since else parent.sites
+        self.target.follow(parent.plan)
+
+    def finish(self) -> None:
+        """Keep what is still to be made small."""
+        while self._fresh:
+            self._keep(self._fresh.pop())
+
+    def _spare_one(self, entry: Entry) -> None:
+        # Run it without one of its answers: does it show the same news?
+        entry.untried -= 1
+        answers = entry.plan.answers
+        result, found = self._run(Plan((*answers[: entry.untried], *answers[entry.untried + 1 :])))
+        if found & entry.news == entry.news:
+            entry.plan, entry.sites, entry.stored = result.plan, Sites(result.calls), False
+
+    def _keep(self, entry: Entry) -> None:
+        if not entry.stored and entry.plan.answers:
+            self.corpus.add(entry.plan.encode())
+        entry.stored = True
 
     def hints(self) -> tuple[int, ...]:
         """Constants that code which ran compares with; looked for anew from time to time."""
@@ -118,37 +181,54 @@ class Search:
 
     def run(self, plan: Plan, stored: bool = False) -> Result:
         """Run *plan*; keep it if it shows anything new, and hand on what is wrong.  *stored*: the corpus has it."""
+        return self._run(plan, stored)[0]
+
+    def _run(self, plan: Plan, stored: bool = False) -> tuple[Result, int]:
+        # The result, and its traits: none for a run outside the tier.
         self.executions += 1
         result = self.target.run(plan)
         if self.tier == CONTRACT and tier_of(result) != CONTRACT:
-            return result
+            return result, 0
         judged = verdict(result)
-        found = traits(result.coverage)
+        shown = ranges(result.coverage)
+        found = int.from_bytes(shown, "little")
+        size = len(shown)
         for entry in self.entries:
-            if found & entry.news:
+            if entry.at < size and shown[entry.at] & entry.bit:
                 entry.shown += 1
         before = self.seen.union
         news = self.seen.learn(found)
         if news:
-            failed = judged.kind not in ARRIVED
-            self.entries.append(Entry(plan, result.calls, failed, news, not failed and new_blocks(news, before)))
-            if not stored and plan.answers:
-                self.corpus.add(plan.encode())
+            self._add(result, result.outcome["kind"] != "reached", news, new_blocks(news, before), stored)
         if judged.kind != OK:
             self._found(result, judged)
-        return result
+        return result, found
+
+    def _add(self, result: Result, failed: bool, news: int, blocks: list[int], stored: bool) -> None:
+        promising = bool(blocks) and not failed
+        hints = self.target.hints(blocks) if promising else ()
+        plan = result.plan
+        size = len(plan.answers)
+        entry = Entry(plan, Sites(result.calls), failed, promising, news, size if size > 1 else 0, stored, hints)
+        self.entries.append(entry)
+        self._fresh.append(entry)
 
     def _next(self) -> Plan:
-        rng = self._rng
-        parent = self._choose()
+        rng, parent = self._rng, self._parent
+        assert parent is not None
         plan = parent.plan
         if rng.random() < JOINED:
-            other = self._choose().plan.answers
+            other = tuple(one for one in rng.choice(self.entries).plan.answers if self._is_late(one))
             first, second = (plan.answers, other) if rng.random() < 0.5 else (other, plan.answers)
             plan = Plan((*first, *second)[:MAX_ANSWERS])
-        for _ in range(rng.randint(1, MAX_CHANGES)):
-            plan = self.changed(plan, parent.calls, rng)
+            if rng.random() < 0.5:
+                return plan
+        for _ in range(rng.choice(CHANGES)):
+            plan = self.changed(plan, self._sites, rng, parent.hints, self._since)
         return Plan(plan.answers[:MAX_ANSWERS])
+
+    def _is_late(self, answer: Answer) -> bool:
+        return not self._since or self._sites.first_call(answer) >= self._since
 
     def _choose(self) -> Entry:
         # The rarest of a few.  What a run that ended badly is extended by seldom gets its turn: most of its children
@@ -156,7 +236,8 @@ class Search:
         rng = self._rng
         promising = [one for one in self.entries if one.promising]
         if promising and rng.random() < PROMISING_SHARE:
-            return rng.choice(promising)
+            fewest = min(one.turns for one in promising)
+            return rng.choice([one for one in promising if one.turns == fewest])
         candidates = [rng.choice(self.entries) for _ in range(CANDIDATES)]
         if rng.random() >= FAILED_SHARE:
             candidates = [one for one in candidates if not one.failed] or candidates

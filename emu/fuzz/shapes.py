@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from syscalls.abi import AT_NULL
 
 Hints = Sequence[int]
+"""In order."""
 U64 = (1 << 64) - 1
 
 
@@ -30,9 +32,9 @@ def number(rng: Random, low: int, high: int, hints: Hints) -> int:
     """An integer of [*low*, *high*]: a hint, an end of the range, near a power of two, or any."""
     choice = rng.random()
     if choice < 0.4:
-        fitting = [hint for hint in hints if low <= hint <= high]
-        if fitting:
-            return rng.choice(fitting)
+        first, last = bisect_left(hints, low), bisect_right(hints, high)
+        if first < last:
+            return hints[rng.randrange(first, last)]
     if choice < 0.6:
         return rng.choice((low, high, min(low + 1, high), max(high - 1, low)))
     if choice < 0.8:
@@ -43,6 +45,7 @@ def number(rng: Random, low: int, high: int, hints: Hints) -> int:
 
 # CPU masks: sched_getaffinity(2).  The kernel copies nr_cpu_ids rounded up to whole words, of at most 8192 CPUs.
 MAX_MASK = 1024
+SOME, MANY_SHARE = 64, 0.1  # CPUs, and how often there are more
 
 
 def _mask(rng: Random, hints: Hints) -> bytes:
@@ -52,11 +55,12 @@ def _mask(rng: Random, hints: Hints) -> bytes:
     if style == 0:
         value = 1 << rng.randrange(bits)
     elif style == 1:
-        value = (1 << number(rng, 1, bits, hints)) - 1
+        # Seldom many: a P is made for each, which takes 6,000 instructions.
+        value = (1 << number(rng, 1, bits if rng.random() < MANY_SHARE else min(bits, SOME), hints)) - 1
     elif style == 2:
         value = sum(1 << bit for bit in {rng.randrange(bits) for _ in range(rng.randint(1, 8))})
     else:
-        value = rng.getrandbits(bits) or 1
+        value = rng.getrandbits(bits if rng.random() < MANY_SHARE else SOME) or 1
     return value.to_bytes(size, "little")
 
 
@@ -66,12 +70,18 @@ def _is_mask(data: bytes) -> bool:
 
 # hpage_pmd_size: Documentation/admin-guide/mm/transhuge.rst.  x86-64 has 2 MiB only; the same code of Go reads it on
 # machines with other sizes, 1 MiB (s390) to 512 MiB (arm64 with pages of 64 KiB).
-def _huge_page(rng: Random, _: Hints) -> bytes:
-    return b"%d\n" % (1 << rng.randint(20, 29))
+MIN_HUGE_PAGE, MAX_HUGE_PAGE = 1 << 20, 1 << 29
+HUGE_PAGES = frozenset(1 << shift for shift in range(20, 30))
+
+
+def _huge_page(rng: Random, hints: Hints) -> bytes:
+    known = hints[bisect_left(hints, MIN_HUGE_PAGE) : bisect_right(hints, MAX_HUGE_PAGE)]
+    fitting = [hint for hint in known if hint in HUGE_PAGES]
+    return b"%d\n" % (rng.choice(fitting) if fitting and rng.random() < 0.4 else 1 << rng.randint(20, 29))
 
 
 def _is_huge_page(data: bytes) -> bool:
-    return re.fullmatch(rb"[1-9][0-9]*\n", data) is not None and int(data) in {1 << shift for shift in range(20, 30)}
+    return re.fullmatch(rb"[1-9][0-9]*\n", data) is not None and int(data) in HUGE_PAGES
 
 
 # cpu.max: Documentation/admin-guide/cgroup-v2.rst; the limits of tg_set_cfs_bandwidth (kernel/sched/core.c).

@@ -1,10 +1,10 @@
 """The thing that is fuzzed: one program between two functions, run again and again from a snapshot.
 
-A run restores a snapshot, lets the plan's rules answer, and reads a few values directly from memory.  There is one
-before each call of the unchanged run: up to the first call that a plan answers nothing can differ, so that its run
-begins there (which is what skips the check of the module's tables, most of all instructions).  Where a run
-ends at the quick limit, it is run again with the World's own, unless the same place was seen to come to an end before:
-work that is only much (thousands of Ps) is told from work that never ends.
+A run restores a snapshot, lets the plan's rules answer, and reads a few values directly from memory.  There are
+snapshots before calls of the unchanged run, and of the run of the plan that is being changed (:meth:`Target.follow`):
+up to the first call that is answered in another way nothing can differ, so that a run begins there.  Where a run ends
+at the quick limit, it is run again with the World's own, unless the same place was seen to come to an end before: work
+that is only much (thousands of Ps) is told from work that never ends.
 """
 
 from __future__ import annotations
@@ -13,34 +13,40 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from emu.boot.boot import MSTART, describe, entry_of, printed
+from emu.boot.boot import FATAL_ERROR, MSTART, describe, entry_of, printed
 from emu.boot.reader import Missing, Reader
 from emu.fuzz import unwind
 from emu.fuzz.constants import Constants
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
-from emu.fuzz.mutation import sites
-from emu.fuzz.plan import ARGUMENT, CONTENTS, EVERY, SETTING, Plan
+from emu.fuzz.oracles import CHANGING
+from emu.fuzz.plan import ARGUMENT, CONTENTS, SETTING, Plan
+from emu.fuzz.sites import paths_opened
+from emu.fuzz.trail import Step, Trail
 from emu.image.image import Image
 from emu.machine import snapshot
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from syscalls import abi
 from syscalls.events import SyscallEvent
-from syscalls.kernel import COMPILED
+from syscalls.numbers import NUMBERS
 from syscalls.world import File, Limits, Memory, World
 
 OSINIT = "runtime.osinit"
-QUICK = 4_000_000  # instructions more than the unchanged run takes: some 20 ms
+QUICK = 2_000_000  # instructions more than the unchanged run takes: some 6 ms
 FULL = 100_000_000  # instructions of a run that is looked at closely: some 0.3 s; 8,192 Ps take 50 million
 TRAPS = 20_000
 MEMORY = 256 << 20  # bytes that a guest may touch; the unchanged run touches some 6 MiB
 SLOW = "slow"
-"""An outcome that says nothing: of runs that were stopped at the quick limit where others were seen to come to an end,
-and of runs that are not of the tier."""
+"""An outcome that says nothing new: of runs that were stopped at the quick limit where others were seen to come to an
+end, or in a throw's traceback, which others printed to its end; and of runs that are not of the tier."""
 CONFIRMATIONS = 3
-WORTH = 10  # runs in one World after which there are snapshots before each of its calls
+STILL_PRINTED = 16  # of as many runs that throw in the same way one goes on to its end
+WRITE = NUMBERS["write"]
+WORTH = 10  # runs in one World after which there are snapshots before its calls
+# What a run costs between two snapshots of it: a snapshot takes as long as some 20,000 instructions, a call as 10,000.
+SPACING, CALL_COST = 30_000, 10_000
 
 # What is read when a run has reached its end, by the name that a model knows; the first that the program has.
 VALUES = {
@@ -51,6 +57,7 @@ VALUES = {
     "npidle": ("runtime.sched.npidle",),
     "containermaxprocs": ("runtime.debug.containermaxprocs",),
 }
+SYSCALL_SIZE = 2  # bytes of the instruction
 LOOKED_AT = 4  # Ps from each end of allp
 
 
@@ -77,13 +84,6 @@ class Result:
     defect: str = ""
 
 
-class Step(NamedTuple):
-    """A moment of the unchanged run, and how many calls of each name were made before it."""
-
-    moment: snapshot.Snapshot
-    made: Counter[str]
-
-
 class Target:
     """A program ready to be run from *begin* to *until*, both functions of it, in *world* changed by plans.
 
@@ -107,6 +107,8 @@ class Target:
         self._constants = Constants(image)
         self._patience: Counter[tuple[str, ...]] = Counter()
         self._hangs: Counter[tuple[str, ...]] = Counter()
+        self._throws: Counter[tuple[str, ...]] = Counter()
+        self._listening = False
         self._prepare()
 
     def _prepare(self) -> None:
@@ -114,6 +116,10 @@ class Target:
         self._reader = Reader(self.machine, self.image)
         self._places = {name: path for name, paths in VALUES.items() for path in paths[::-1] if self._reader.has(path)}
         self._nothing = self.machine.counter.state()
+        self._cuts: set[int] = set()  # calls that runs were stopped before
+        self._parts: list[tuple[int, int]] = []  # (start of a block, the block), by their numbers
+        self._alone: list[int] = []  # calls
+        self._cuts_known = 0
         outcome = self._stand()
         if outcome.kind != "reached":
             raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
@@ -133,8 +139,9 @@ class Target:
         self._own_rules, self._files = machine.kernel.responses, world.files
         self._done = len(machine.kernel.events)
         self._opened = paths_opened(machine.kernel.events)
-        self._steps = [Step(snapshot.take(machine), self._made())]
-        self._calls: dict[tuple[int, int], int] = {}  # where an answer can go (row, nth) -> which call of the stretch
+        self._first = Step(snapshot.take(machine), 0, Counter(event.name for event in machine.kernel.events))
+        self._unchanged = Trail(Plan(), [self._first])
+        self._followed: Trail | None = None
         limit = world.limits.instructions
         self._quick = replace(world, limits=replace(world.limits, instructions=min(machine.total() + QUICK, limit)))
         self._full = world
@@ -162,7 +169,7 @@ class Target:
         if outcome.kind == "reached":
             self._runs += 1
             if self._runs == WORTH:
-                self._climb()
+                self._unchanged = self._trail_of(Plan())
             plan = self._effective(plan)
             outcome = self._go(plan, self._quick)
             if outcome.kind == "limit" and outcome.at != "deadlock":
@@ -185,43 +192,109 @@ class Target:
         ]
         return Plan(tuple(answer for answer in plan.answers if answer not in gone)) if gone else plan
 
-    def _made(self) -> Counter[str]:
-        return Counter(event.name for event in self.machine.kernel.events)
+    def follow(self, plan: Plan) -> None:
+        """Prepare for many runs of plans that begin as *plan* does.  Results do not depend on it, only their time."""
+        self._followed = None
+        if plan.from_entry or self._stand_in(self.world).kind != "reached":
+            return
+        try:
+            self._followed = self._trail_of(self._effective(plan))
+        except Exception:  # noqa: BLE001  a run of that plan tells
+            self._prepare()
 
-    def _climb(self) -> None:
-        # Snapshots before all calls of the unchanged run, but for the first, which is as good as at *begin*.
-        machine = self.machine
-        machine.kernel.answer_by(self._own_rules)
-        snapshot.restore(machine, self._steps[0].moment)
-        self._show(self._full.files)
-        machine.before_call = lambda _nr, _args: len(machine.kernel.events) > self._done
-        machine.world = self._quick
+    def _trail_of(self, plan: Plan) -> Trail:
+        # Run *plan* once more, with stops before calls.
+        machine, kernel = self.machine, self.machine.kernel
+        step = self._set_out(plan, None)
+        rules = kernel.responses
+        steps = self._unchanged.until(step)
+        made, counted = step.made.copy(), len(kernel.events)
+        spent, last = 0, machine.total()
+
+        def worth_a_stop(_nr: int, _args: tuple[int, ...]) -> bool:
+            nonlocal spent
+            spent += CALL_COST
+            return machine.instructions() + spent - last >= SPACING
+
+        machine.before_call, machine.world = worth_a_stop, self._quick
         stop_at = self._stop_at + machine.loaded.bias
         while (outcome := machine.run(stop_at, self.until)).kind == "reached" and outcome.at != self.until:
-            self._steps.append(Step(snapshot.take(machine), self._made()))
+            made.update(event.name for event in kernel.events[counted:])
+            counted = len(kernel.events)
+            kernel.answer_by(self._own_rules)  # a snapshot holds the counts of these alone
+            steps.append(Step(snapshot.take(machine), counted - self._done, made.copy()))
+            kernel.answer_by(rules)
+            self._cuts.add(machine.pc)
+            last, spent = machine.total(), 0
         machine.before_call = None
-        calls = machine.kernel.events[self._done :]
-        for number in range(len(calls)):
-            for site in sites(calls[: number + 1]):
-                self._calls.setdefault(site, number)
+        self._learn_cuts()
+        return Trail(plan, steps, kernel.events[self._done :])
 
-    def _step_for(self, plan: Plan) -> Step:
-        # The last one that comes before every call that *plan* answers.
-        first = len(self._steps) - 1
-        for answer in plan.answers:
-            nth = 1 if answer.nth == EVERY and answer.kind != CONTENTS else answer.nth
-            first = min(first, self._calls.get((answer.row, nth), first))
-        return self._steps[first]
+    def _learn_cuts(self) -> None:
+        # A block that a run was stopped in counts as two, its start and the call itself; which those are.
+        size = len(self.machine.counter.state())
+        if size == self._cuts_known:
+            return
+        self._cuts_known = size
+        places = {place: number for number, place in enumerate(self.machine.counter.places())}
+        whole = ((number, pc, size) for (pc, size), number in places.items() if pc + size - SYSCALL_SIZE in self._cuts)
+        self._parts, self._alone = [], []
+        for number, pc, size in whole:
+            if size == SYSCALL_SIZE:
+                self._alone.append(number)
+            elif (pc, size - SYSCALL_SIZE) in places:
+                self._parts.append((places[pc, size - SYSCALL_SIZE], number))
 
-    def _go(self, plan: Plan, world: World) -> Outcome:
+    def _coverage(self) -> bytes:
+        # How often each block ran, wherever the run began.
+        executed = self.machine.counter.executed(self._nothing)
+        if not self._parts:
+            return executed
+        counts = bytearray(executed)
+        for part, whole in self._parts:
+            counts[whole] = min(counts[whole] + counts[part], 0xFF)
+            counts[part] = 0
+        for number in self._alone:
+            counts[number] = 0
+        return bytes(counts)
+
+    def _set_out(self, plan: Plan, followed: Trail | None) -> Step:
+        # Stand where a run of *plan* may begin, with its rules in force.
         machine, kernel = self.machine, self.machine.kernel
         kernel.answer_by(self._own_rules)
-        step = self._step_for(plan)
+        step = self._unchanged.start_of(plan)
+        if followed is not None:
+            step = max(step, followed.start_of(plan), key=lambda one: one.done)
         snapshot.restore(machine, step.moment)
         self._show(plan.to_world(self._full).files if plan.files() else self._full.files)
-        kernel.answer_by(self._own_rules.ahead(plan.rules(self._steps[0].made, step.made)))
-        machine.world = world
-        return machine.run(self._stop_at + machine.loaded.bias, self.until)
+        kernel.answer_by(self._own_rules.ahead(plan.rules(self._first.made, step.made)))
+        return step
+
+    def _go(self, plan: Plan, world: World) -> Outcome:
+        machine = self.machine
+        self._set_out(plan, self._followed)
+        machine.world, machine.before_call, self._listening = world, self._has_said_it, True
+        outcome = machine.run(self._stop_at + machine.loaded.bias, self.until)
+        machine.before_call = None
+        if outcome.kind == "reached" and outcome.at != self.until:
+            self._cuts.add(machine.pc)
+            return replace(outcome, kind=SLOW)
+        return outcome
+
+    def _has_said_it(self, nr: int, _args: tuple[int, ...]) -> bool:
+        # Within a run, before a call: whether it has thrown as others did, and is about to print a traceback, which
+        # takes ten times the calls of all else.
+        output = self.machine.kernel.output
+        if nr != WRITE or not self._listening or not output or not output[-1][1].endswith(b"\n"):
+            return False
+        thrown = FATAL_ERROR.search(printed(self.machine))
+        if thrown is None:
+            return False
+        self._listening = False
+        stack = unwind.bootstrap(unwind.functions(self.machine, self.image))
+        key = (CHANGING.sub("N", thrown.group(1)), *stack)
+        self._throws[key] += 1
+        return self._throws[key] > CONFIRMATIONS and self._throws[key] % STILL_PRINTED != 0
 
     def _show(self, files: tuple[File, ...]) -> None:
         # Let the guest's tree have these files of the World's.
@@ -275,7 +348,7 @@ class Target:
             release=self.image.release,
             outcome=outcome,
             values=values or {},
-            coverage=machine.counter.executed(self._nothing),
+            coverage=self._coverage(),
             calls=calls,
             stack=stack,
             instructions=machine.total(),
@@ -298,10 +371,11 @@ class Target:
             return world
         return self._effective(plan).to_world(world, self.machine.kernel.events[: self._done])
 
-    def hints(self) -> tuple[int, ...]:
-        """Constants that the code which ran so far compares with: for ``mutate``."""
-        bias = self.machine.loaded.bias
-        return self._constants.of([(pc - bias, size) for pc, size in self.machine.counter.places()])
+    def hints(self, numbers: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Constants that code compares with: all that ran so far, or the blocks with *numbers* in the coverage."""
+        bias, places = self.machine.loaded.bias, self.machine.counter.places()
+        chosen = places if numbers is None else [places[number] for number in numbers]
+        return self._constants.of([(pc - bias, size) for pc, size in chosen])
 
 
 def processors(reader: Reader) -> tuple[int, list[tuple[int, int, int]]]:
@@ -322,16 +396,6 @@ def is_fair(plan: Plan, calls: Sequence[SyscallEvent]) -> bool:
         event.overridden and event.name == "mmap" and event.args[3] & abi.MAP_FIXED and event.result >= 0
         for event in calls
     )
-
-
-def paths_opened(events: Sequence[SyscallEvent]) -> frozenset[str]:
-    """The paths of the grammar's files that *events* opened, or tried to."""
-    opened = set()
-    for event in events:
-        index = COMPILED[event.nr].path_index if event.nr in COMPILED else -1
-        if index >= 0:
-            opened.add(event.detail.get(index, b"").decode("utf-8", "replace").replace("//", "/"))
-    return frozenset(opened)
 
 
 def _at_most(limits: Limits) -> Limits:

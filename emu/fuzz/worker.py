@@ -105,6 +105,7 @@ class Worker:
         def finish() -> None:
             if not self._parent:
                 stop.restore()
+            self.search.finish()
             self._tick(time.monotonic() - began)
 
         self._finish_pending()

@@ -9,7 +9,7 @@ import pytest
 
 from emu.boot.record import BootRecord
 from emu.cli.main import main
-from tests.booted import UNSTRIPPED, booted, number, release_of
+from tests.booted import UNSTRIPPED, booted, image_of, number, release_of
 
 NEWER = tuple(name for name in UNSTRIPPED if name.startswith("hello"))
 THP = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
@@ -124,3 +124,15 @@ def test_the_exit_status_tells_how_it_ended(
     assert main(["boot", "--set", rules(rule)]) == status
 
     assert word in capsys.readouterr().out
+
+
+def test_data_that_a_mapping_has_replaced(binary: Callable[[str], Path]) -> None:
+    """A mapping without permissions over all of the program's data: a crash, and the values are the last ones seen."""
+    path = binary("hello-1.27.3")
+    data = [segment for segment in image_of(path).elf.segments if segment.prot & 2]
+    addr, end = data[0].addr & -4096, max(segment.end for segment in data)
+    fixed = f"arguments={{0={addr},1={end - addr},2=0,3=0x32}}"  # PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE
+    record = booted(path, rules(f'call="mmap",when="20",{fixed}'))
+
+    assert record.outcome["kind"] == "signal"
+    assert record.globals["runtime.numCPUStartup"] == 2

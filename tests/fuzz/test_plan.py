@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from emu.fuzz import plan as plans
 from emu.fuzz import shapes
 from emu.fuzz.grammar import CALL_ROWS, CONTRACT, FILE_ROWS, HOSTILE, ROWS, THP
-from emu.fuzz.mutation import mutate, sites
+from emu.fuzz.mutation import mutate
 from emu.fuzz.plan import Answer, Plan, decode
+from emu.fuzz.sites import NEVER, Sites
+from syscalls.abi import MAP_FIXED, MAP_PRIVATE
 from syscalls.errno import EINTR, ENOMEM
 from syscalls.events import SyscallEvent
 from syscalls.numbers import NUMBERS
@@ -107,7 +109,10 @@ def test_tier_of_an_answer(answer: Answer, tier: str) -> None:
     assert Plan((answer,)).tier == tier
 
 
-CALLS = [event("sched_getaffinity"), event("openat", path=THP.encode()), event("read"), event("read"), event("mmap")]
+CALLS = [
+    event("sched_getaffinity", 0, 8192, 0), event("openat", 0, 0, path=THP.encode()), event("read", 3, 0, 20),
+    event("read", 3, 0, 20), event("mmap", 0xC000000000, 4096, 0, MAP_PRIVATE), event("mmap", 4096, 4096, 3, MAP_FIXED),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -115,7 +120,7 @@ def test_contract_mutations_stay_legal(seed: int) -> None:
     """However often a plan is changed, with or without knowledge of its run."""
     rng, plan = Random(seed), Plan()
     for turn in range(400):
-        plan = mutate(plan, rng, CONTRACT, CALLS if turn % 2 else (), (5, 77777), settings=turn % 3 == 0)
+        plan = mutate(plan, rng, CONTRACT, Sites(CALLS if turn % 2 else ()), (5, 77777), settings=turn % 3 == 0)
         plan = Plan(plan.answers[:10])
 
         assert plan.tier == CONTRACT
@@ -128,7 +133,7 @@ def test_mutation_is_a_function_of_its_seed() -> None:
     for _ in range(2):
         rng, plan = Random(7), Plan()
         for _ in range(200):
-            plan = mutate(plan, rng, HOSTILE, CALLS, (300,), settings=True)
+            plan = mutate(plan, rng, HOSTILE, Sites(CALLS), (300,), settings=True)
             plan = Plan(plan.answers[:8])
         made.append(plan)
 
@@ -137,24 +142,49 @@ def test_mutation_is_a_function_of_its_seed() -> None:
 
 def test_mutation_aims_at_what_was_called() -> None:
     """Calls by their number, and files by the paths that were opened."""
-    assert sites(CALLS) == [
-        (GETAFFINITY, 1), (OPENAT, 1), *[(FILE_ROWS[THP], 0)] * 4, (READ, 1), (READ, 2), (MMAP, 1),
-    ]  # fmt: skip
+    sites = {(site.row, site.nth): site.at for site in Sites(CALLS)}
+    assert sites == {
+        (GETAFFINITY, 1): 0, (OPENAT, 1): 1, (FILE_ROWS[THP], 0): 1, (READ, 1): 2, (READ, 2): 3,
+        (MMAP, 1): 4, (MMAP, 2): 5,
+    }  # fmt: skip
     rng = Random(3)
-    aimed = [mutate(Plan(), rng, CONTRACT, CALLS).answers[0] for _ in range(400)]
-    within = [answer for answer in aimed if (answer.row, answer.nth) in sites(CALLS) or answer.nth == plans.EVERY]
+    aimed = [mutate(Plan(), rng, CONTRACT, Sites(CALLS)).answers[0] for _ in range(400)]
+    within = [answer for answer in aimed if (answer.row, answer.nth) in sites or answer.nth == plans.EVERY]
     assert len(within) > 350
     assert {answer.row for answer in within} >= {GETAFFINITY, OPENAT, READ, MMAP, FILE_ROWS[THP]}
+
+
+def test_a_hint_is_refused_where_there_is_one() -> None:
+    """Not of a mapping that asked for no place, nor of one that has to be there: such an answer changes nothing."""
+    rng = Random(4)
+    made = [mutate(Plan(), rng, CONTRACT, Sites(CALLS)).answers[0] for _ in range(2000)]
+    refused = [one for one in made if one.row == MMAP and one.kind == plans.ARGUMENT and not one.payload[1:]]
+
+    assert refused
+    assert {one.nth for one in refused} == {1}
+
+
+def test_changes_of_a_late_turn_leave_the_first_calls_alone() -> None:
+    """Whatever is drawn: answers to calls before it, and to files that were opened before, stay and none comes."""
+    rng, sites = Random(5), Sites(CALLS)
+    early = Plan((Answer(OPENAT, 1, plans.ERRNO, b"\x04"), Answer(FILE_ROWS[THP], 0, plans.CONTENTS, b"1048576\n")))
+    begun = plan = Plan((*early.answers, Answer(READ, 2, plans.ERRNO, b"\x04")))
+    for _ in range(500):
+        plan = mutate(plan if len(plan.answers) < 8 else begun, rng, CONTRACT, sites.since(3), (5,), since=3)
+
+        assert tuple(one for one in plan.answers if sites.first_call(one) < 3) == early.answers
+    assert sites.first_call(Answer(MMAP, 9, plans.ERRNO, b"\x0c")) == NEVER
+    assert sites.first_call(Answer(READ, plans.EVERY, plans.ERRNO, b"\x05")) == 2
 
 
 def test_hints_reach_texts_and_numbers() -> None:
     """A number that the program compares with stands in a file soon."""
     rng, row = Random(1), FILE_ROWS["/sys/fs/cgroup/cpu.max"]
-    opened = [event("openat", path=b"/sys/fs/cgroup//cpu.max")]
+    opened = [event("openat", 0, 0, path=b"/sys/fs/cgroup//cpu.max")]
     texts = [
         answer.payload
         for _ in range(300)
-        for answer in mutate(Plan(), rng, CONTRACT, opened, (424_242,)).answers
+        for answer in mutate(Plan(), rng, CONTRACT, Sites(opened), (424_242,)).answers
         if answer.row == row
     ]
 

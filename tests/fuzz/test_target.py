@@ -17,6 +17,7 @@ from emu.fuzz.models import wrong_values
 from emu.fuzz.mutation import mutate
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Answer, Plan
+from emu.fuzz.sites import Sites
 from emu.fuzz.target import QUICK, SLOW, Result, Target
 from emu.image.image import Image
 from emu.machine.machine import Machine
@@ -74,7 +75,7 @@ def compare_with_cold_starts(target: Target, count: int, seed: int) -> list[str]
     while len(found) < count:
         plan, calls = rng.choice(grown[-8:])
         for _ in range(rng.randint(1, 3)):
-            plan = mutate(plan, rng, target.tier, calls, hints, settings=rng.random() < 0.2)
+            plan = mutate(plan, rng, target.tier, Sites(calls), hints, settings=rng.random() < 0.2)
         plan = Plan(plan.answers[:10])
         result = target.run(plan)
         assert not result.defect, plan
@@ -87,6 +88,48 @@ def compare_with_cold_starts(target: Target, count: int, seed: int) -> list[str]
         assert list(result.calls) == events[len(events) - len(result.calls) :], plan
         found.append(kind)
     return found
+
+
+def told(target: Target, result: Result) -> object:
+    """All that a run tells, but the numbers of its blocks, which each target gives by itself."""
+    places = target.machine.counter.places()
+    covered = {place: count for place, count in zip(places, result.coverage, strict=True) if count}
+    return result.outcome, result.values, result.calls, result.stack, result.instructions, covered
+
+
+def test_a_run_does_not_depend_on_where_it_begins(image: Image) -> None:
+    """From a snapshot along another plan's run as from the beginning: the same in everything, coverage included."""
+    plain, following = Target(image, World(), tier=HOSTILE), Target(image, World(), tier=HOSTILE)
+    rng, parent = Random(3), Plan()
+    hints = plain.hints()
+    for turn in range(PLANS // 3):
+        following.follow(parent)
+        calls = plain.run(parent).calls
+        since = rng.randrange(len(calls))
+        sites = Sites(calls).since(since)
+        children = [mutate(parent, rng, HOSTILE, sites, hints, since=since) for _ in range(3)]
+        for child in children:
+            plain._prepare()  # nothing is left of any other run
+            alone, behind = plain.run(child), following.run(child)
+            if SLOW not in (alone.outcome["kind"], behind.outcome["kind"]):
+                assert told(plain, alone) == told(following, behind), (turn, parent, child)
+        arrived = following.run(children[0]).outcome["kind"] == "reached"
+        parent = Plan(children[0].answers[:6]) if arrived else Plan()
+
+
+def test_a_run_starts_late_where_it_can(target: Target) -> None:
+    """Behind the last call before the first that is answered in another way than in the run that is followed."""
+    parent = Plan((call("sched_getaffinity", 1, plans.DATA, b"\x07" + bytes(7)), fails("mmap", 9, ENOMEM)))
+    target.follow(parent)
+    trail = target._followed
+    assert trail is not None
+    ninth = [number for number, event in enumerate(trail.calls) if event.name == "mmap"][8]
+    same = trail.start_of(parent)
+    elsewhere = trail.start_of(Plan((*parent.answers[:1], fails("mmap", 10, ENOMEM))))
+    other = trail.start_of(Plan((call("sched_getaffinity", 1, plans.DATA, b"\x0f" + bytes(7)), *parent.answers[1:])))
+
+    assert ninth - 6 <= elsewhere.done <= ninth < same.done
+    assert other.done == 0
 
 
 @pytest.mark.parametrize("tier", [CONTRACT, HOSTILE])

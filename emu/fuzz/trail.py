@@ -1,0 +1,55 @@
+"""Snapshots along one run, so that another run that begins like it starts late.
+
+Two plans that answer the first calls alike make the same calls until then: what a run of one has passed by, a run of
+the other need not do again.  A trail holds moments of a run before some of its calls, and knows the last one up to
+which another plan does the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from emu.fuzz.plan import Answer, Plan
+from emu.fuzz.sites import NEVER, Sites
+from emu.machine.snapshot import Snapshot
+from syscalls.events import SyscallEvent
+
+
+class Step(NamedTuple):
+    """A moment of a run: how many calls of the fuzzed stretch came before it, and how many of each name in all."""
+
+    moment: Snapshot
+    done: int
+    made: Counter[str]
+
+
+class Trail:
+    """The run of *plan*: its *steps* in order, the first before any call that can be answered; *calls* it made."""
+
+    def __init__(self, plan: Plan, steps: list[Step], calls: Sequence[SyscallEvent] = ()) -> None:
+        self.plan, self.steps, self.calls = plan, steps, calls
+        self._sites = Sites(calls)
+        self._own = self._placed(plan)
+
+    def _placed(self, plan: Plan) -> list[tuple[int, Answer]]:
+        return [(self._sites.first_call(answer), answer) for answer in plan.answers]
+
+    def start_of(self, plan: Plan) -> Step:
+        """The last step up to which *plan* answers as this run's does."""
+        theirs = self._placed(plan)
+        same = min((at for at, _ in set(self._own) ^ set(theirs)), default=NEVER)
+        for step in reversed(self.steps):
+            # The order matters too: of two answers to a call the first one counts.
+            if step.done <= same and _before(step.done, self._own) == _before(step.done, theirs):
+                return step
+        return self.steps[0]
+
+    def until(self, step: Step) -> list[Step]:
+        """The steps up to *step*, with it."""
+        return self.steps[: self.steps.index(step) + 1]
+
+
+def _before(done: int, placed: list[tuple[int, Answer]]) -> list[Answer]:
+    return [answer for at, answer in placed if at < done]
