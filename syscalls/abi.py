@@ -21,13 +21,31 @@ O_SYNC, O_TMPFILE = 0o4010000, 0o20200000
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EACCESS, AT_SYMLINK_FOLLOW = 0x100, 0x200, 0x200, 0x400
 AT_NO_AUTOMOUNT, AT_EMPTY_PATH = 0x800, 0x1000
+AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC = 0x2000, 0x4000
+
+# openat2(2), renameat2(2), utimensat(2), fallocate(2), statx(2), memfd_create(2), flock(2), statfs(2), pwritev2(2)
+RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 1, 2, 4
+RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_CACHED = 8, 16, 32
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE = 1, 2, 8
+FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE = 16, 32, 64
+STATX_BASIC_STATS, STATX_BTIME, STATX__RESERVED = 0x7FF, 0x800, 0x8000_0000
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB = 1, 2, 4
+LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
+RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND = 1, 2, 4, 8, 16
 
 # fcntl(2), lseek(2), access(2)
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC = 0, 1, 2, 3, 4, 1030
+F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 5, 6, 7, 36, 37, 38
+F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
+F_ADD_SEALS, F_GET_SEALS = 1033, 1034
+F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE = 1, 2, 4, 8, 16
 FD_CLOEXEC = 1
 SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE = 0, 1, 2, 3, 4
 F_OK, X_OK, W_OK, R_OK = 0, 1, 2, 4
 S_IFMT, S_IFIFO, S_IFCHR, S_IFDIR, S_IFREG, S_IFLNK = 0o170000, 0o010000, 0o020000, 0o040000, 0o100000, 0o120000
+S_IFSOCK, S_IFBLK, S_ISUID, S_ISGID, S_ISVTX = 0o140000, 0o060000, 0o4000, 0o2000, 0o1000
 PATH_MAX, NAME_MAX, IOV_MAX = 4096, 255, 1024
 MAX_RW_COUNT = 0x7FFF_F000  # the most that one read or write moves: read(2), NOTES
 
@@ -116,6 +134,13 @@ STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
 IOVEC = Struct("<QQ")
 # struct stat: dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, then three (seconds, nanoseconds)
 STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")
+# struct statx: mask, blksize, attributes, nlink, uid, gid, mode, ino, size, blocks, attributes_mask, then four
+# (seconds, nanoseconds), rdev and dev as (major, minor), mnt_id and the sizes that direct I/O asks for
+STATX = Struct("<IIQIIIH2xQQQQ" + "qI4x" * 4 + "IIIIQII" + "96x")
+# struct statfs: type, bsize, blocks, bfree, bavail, files, ffree, fsid[2], namelen, frsize, flags
+STATFS = Struct("<qqQQQQQiiqqq" + "32x")
+FLOCK = Struct("<hh4xqqi4x")  # struct flock: type, whence, start, len, pid
+OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve
 # struct sysinfo: uptime, loads[3], total, free, shared, buffer, total swap, free swap, processes, high, free high, unit
 SYSINFO = Struct("<q3Q6QH2x4xQQI4x")
 ROBUST_LIST_HEAD_SIZE = 24

@@ -12,6 +12,7 @@ from syscalls.vma import GROWSDOWN, Vma
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
+    from syscalls.tree import Node
 
 
 def process_facts(k: Kernel) -> ProcessFacts:
@@ -36,7 +37,14 @@ def process_facts(k: Kernel) -> ProcessFacts:
         monotonic_ns=k.clock.monotonic_ns,
         cpu_ns=k.clock.cpu_ns,
         cwd=lambda: k.cwd,
+        opened=lambda: opened_nodes(k),
     )
+
+
+def opened_nodes(k: Kernel) -> list[Node]:
+    """Return what stands in the tree behind the descriptors of all processes."""
+    files = (file for process in k.processes.values() for file in process.files.open_files())
+    return [file.node for file in files if file.node is not None]
 
 
 def stretch(k: Kernel, span: tuple[int, int]) -> bytes:

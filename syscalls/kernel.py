@@ -39,7 +39,9 @@ from syscalls.waits import INTERRUPTED, TIMEOUT, Blocked, Channel, PendingCall, 
 from syscalls.world import File, World
 
 if TYPE_CHECKING:
-    from syscalls.tree import Tree
+    from syscalls.tree import StoreState, Tree
+
+    TreeState = tuple[Tree, StoreState]
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 Sink = Callable[[int, bytes], None]
@@ -144,8 +146,13 @@ class Kernel:
 
     def replace_files(self, files: tuple[File, ...]) -> None:
         """Let *files* be those that the World wrote down, from now on; what is open stays as it is."""
-        self.world = replace(self.world, files=files)
-        self._tree = None
+        before, self.world = self.world.files, replace(self.world, files=files)
+        if self._tree is not None and self._tree.store.save() is not None:
+            from syscalls.tree.build import replace_files
+
+            replace_files(self._tree, before, files)  # what the guest wrote stays
+        else:
+            self._tree = None
 
     def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int | None:
         """Perform system call *nr* for *task* and return its result, ``-errno`` on failure.
@@ -193,9 +200,9 @@ class Kernel:
         rule: Rule | None = None
         values: list[int | bytes] = list(self._narrowed(row, args))
         try:
-            if row.path_index >= 0:
-                path = self.read_path(args[row.path_index])
-                values[row.path_index] = detail[row.path_index] = path
+            for index, nullable in row.paths:
+                if args[index] or not nullable:
+                    values[index] = detail[index] = self.read_path(args[index])
             for index, kind in row.inputs:
                 detail.update(capture(self.mem, kind, index, args, None))
             if row.nr in self._rules:
@@ -317,10 +324,10 @@ class Kernel:
         return "; ".join(waits)
 
     def _replaced(self, row: Compiled, args: tuple[int, ...], values: list[int | bytes]) -> list[int | bytes]:
-        # Narrowed arguments; the path, which was read already, stays the guest's.
+        # Narrowed arguments; paths, which were read already, stay the guest's.
         replaced: list[int | bytes] = list(self._narrowed(row, args))
-        if row.path_index >= 0:
-            replaced[row.path_index] = values[row.path_index]
+        for index, _ in row.paths:
+            replaced[index] = values[index]
         return replaced
 
     def _answer(self, row: Compiled, rule: Rule, args: tuple[int, ...]) -> int:
@@ -420,3 +427,15 @@ class Kernel:
 
             self._tree = build(self.world, process_facts(self))
         return self._tree
+
+    def tree_state(self) -> TreeState | None:
+        """Return what the guest changed of its files, or None while it has changed nothing."""
+        state = self._tree.store.save() if self._tree is not None else None
+        return None if state is None or self._tree is None else (self._tree, state)
+
+    def restore_tree(self, state: TreeState | None) -> None:
+        """Put back what :meth:`tree_state` returned."""
+        if state is not None:
+            self._tree = state[0]
+        if self._tree is not None:
+            self._tree.store.restore(None if state is None else state[1])

@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     fd: bool = False
     prefix: str = ""  # of the constants in syscalls.abi that this argument is made of
     is_mask: bool = False  # those constants are bits to be or-ed, not alternatives
+    nullable: bool = False  # a path that may be a null pointer, which the handler receives as 0
     whole: bool = False  # an event keeps all of it, not only its beginning
 
     def __str__(self) -> str:
@@ -48,6 +49,7 @@ DIRFD = Kind("dirfd", 32, True, prefix="AT_FDCWD")
 PID = Kind("pid", 32, True)
 SIGNAL = Kind("signal", 32, True, prefix="SIG")
 PATH = Kind("path", direction=IN, path=True)
+PATH_OR_NULL = Kind("path", direction=IN, path=True, nullable=True)
 
 
 def choice(name: str, prefix: str, bits: int = 32) -> Kind:

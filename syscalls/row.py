@@ -59,6 +59,7 @@ class Compiled:
         "nr",
         "outputs",
         "path_index",
+        "paths",
         "plain",
         "row",
         "width",
@@ -73,7 +74,9 @@ class Compiled:
             for index, kind in enumerate(row.kinds)
             if kind.bits < 64 or kind.signed
         )
-        self.path_index = next((index for index, kind in enumerate(row.kinds) if kind.path), -1)
+        # (index, whether it may be null) of each argument that is a path, and the first of them.
+        self.paths = tuple((index, kind.nullable) for index, kind in enumerate(row.kinds) if kind.path)
+        self.path_index = self.paths[0][0] if self.paths else -1
         self.fd_index = next((index for index, kind in enumerate(row.kinds) if kind.fd), -1)
         buffers = [(index, kind) for index, kind in enumerate(row.kinds) if kind.direction and not kind.path]
         self.inputs = tuple((index, kind) for index, kind in buffers if kind.direction in (IN, INOUT))

@@ -1,7 +1,7 @@
 """The kernel's state as a value: taken before something is tried, put back afterwards.
 
 Guest memory is the machine's to save.  Restoring keeps every object that others hold (tasks, lists, tables) and changes
-what is in them.  The tree has no state of its own: it asks the kernel whenever a file is opened.
+what is in them.  Of the tree, what the guest changed is kept; the rest asks the kernel whenever a file is opened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from syscalls.tasks import Task
 from syscalls.vma import VmaList
 
 if TYPE_CHECKING:
-    from syscalls.kernel import Kernel
+    from syscalls.kernel import Kernel, TreeState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class KernelState:
     exit: Outcome | None
     scheduler: SchedulerState
     last_tid: int
+    tree: TreeState | None  # None: the guest has changed no file
 
 
 def save(k: Kernel) -> KernelState:
@@ -65,6 +66,7 @@ def save(k: Kernel) -> KernelState:
         exit=k.exit,
         scheduler=k.scheduler.state(),
         last_tid=k.last_tid,
+        tree=k.tree_state(),
     )
 
 
@@ -73,6 +75,7 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.space.areas = state.areas.copy()
     k.space.brk, k.space.peak = state.brk, state.peak
     k.rlimits[:] = state.rlimits
+    k.restore_tree(state.tree)
     k.files.restore(state.files)
     for task, before in state.tasks:
         task.become(before)

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from syscalls import outcome
 from syscalls.events import SyscallEvent
-from syscalls.files.opened import Device, Directory, Facts, FileBacking, OpenFile, PathOnly, Regular, Stream
+from syscalls.files.opened import Device, Directory, Facts, FileBacking, OpenFile, PathOnly, Plain, Regular, Stream
+from syscalls.files.table import FileTableState
 from syscalls.program import ProgramFile
 from syscalls.saved import KernelState
 from syscalls.scheduler import SchedulerState
+from syscalls.statetree import Reader, Writer
 from syscalls.tasks import Task
+from syscalls.tree import StoredFile, nodes
 from syscalls.vma import Backing, Vma, VmaList
 from syscalls.waits import PendingCall, Wait
 
@@ -27,19 +30,23 @@ Json = dict[str, Any]
 ENDS: dict[str, Any] = {
     "exit": outcome.Exit, "killed": outcome.Killed, "hang": outcome.Hang, "unsupported": outcome.Unsupported,
 }  # fmt: skip
-FILES: dict[str, type[OpenFile]] = {kind.__name__: kind for kind in (Regular, Directory, PathOnly, Device, Stream)}
+FILES: dict[str, type[OpenFile]] = {
+    kind.__name__: kind for kind in (Regular, Plain, Directory, PathOnly, Device, Stream)
+}
 
 
 def to_json(state: KernelState) -> Json:
     """Return *state* as JSON's types."""
     backings: list[Backing] = []
+    tree = Writer(state.tree)
     return {
         "areas": [_area(area, backings) for area in state.areas],
         "backings": [_backing(backing) for backing in backings],
         "brk": state.brk,
         "peak": state.peak,
         "rlimits": state.rlimits,
-        "files": _files(state),
+        "files": _files(state, tree),
+        "tree": tree.to_json(),
         "tasks": [_task(copy) for _, copy in state.tasks],
         "scheduler": state.scheduler._asdict(),
         "last_tid": state.last_tid,
@@ -58,13 +65,15 @@ def to_json(state: KernelState) -> Json:
 def from_json(data: Json, k: Kernel) -> KernelState:
     """Return the state that :func:`to_json` made *data* of, for *k*, a kernel of the same program and World."""
     own = next(area.backing for area in k.space.areas if isinstance(area.backing, ProgramFile))
+    tree = Reader(data["tree"], k)
     backings = [own if backing is None else _made_backing(backing) for backing in data["backings"]]
     return KernelState(
         areas=VmaList([_made_area(area, backings) for area in data["areas"]]),
         brk=int(data["brk"]),
         peak=int(data["peak"]),
         rlimits=[(int(soft), int(hard)) for soft, hard in data["rlimits"]],
-        files=_made_files(data["files"]),
+        files=_made_files(data["files"], tree),
+        tree=tree.state,
         tasks=[_made_task(task, k) for task in data["tasks"]],
         actions={int(signal): tuple(action) for signal, action in data["actions"]},
         slept_ns=int(data["slept_ns"]),
@@ -109,26 +118,29 @@ def _backing(backing: Backing) -> Json | None:
 def _made_backing(data: Json) -> Backing:
     device = (int(data["device"][0]), int(data["device"][1]))
     facts = Facts(data["path"], 0, 0, int(data["inode"]), device)
-    return FileBacking(facts, bytes.fromhex(data["data"]))
+    content = bytes.fromhex(data["data"])
+    return FileBacking(facts, lambda: content)
 
 
-def _files(state: KernelState) -> Json:
+def _files(state: KernelState, tree: Writer) -> Json:
     descriptors, positions, close_on_exec = state.files
     numbers = {file: number for number, file in enumerate(positions)}
     return {
-        "opened": [_opened(file, *place) for file, place in positions.items()],
+        "opened": [_opened(file, tree, *place) for file, place in positions.items()],
         "descriptors": [(fd, numbers[file]) for fd, file in descriptors.items()],
         "close_on_exec": sorted(close_on_exec),
     }
 
 
-def _opened(file: OpenFile, position: int, flags: int) -> Json:
+def _opened(file: OpenFile, tree: Writer, position: int, flags: int, state: Any) -> Json:
     kind = type(file)
     own: Json = {}
     if isinstance(file, Regular):
         own = {"data": file.data.hex()}
+    elif isinstance(file, Plain):
+        own = {"base": file.base.hex()}
     elif isinstance(file, Directory):
-        own = {"names": [(name.hex(), number) for name, number in file.names]}
+        own = {"names": list(state)}
     elif isinstance(file, Device):
         own = {"name": file.name}
     elif isinstance(file, Stream):
@@ -138,30 +150,40 @@ def _opened(file: OpenFile, position: int, flags: int) -> Json:
         "path": file.path.hex(),
         "flags": flags,
         "position": position,
+        "node": tree.refer(file.node),
         "facts": list(file.facts),
         **own,
     }
 
 
-def _made_opened(data: Json) -> OpenFile:
+def _made_opened(data: Json, tree: Reader) -> OpenFile:
     kind = FILES[data["kind"]]
     fields_of_facts: list[Any] = [tuple(item) if isinstance(item, list) else item for item in data["facts"]]
     facts = Facts(*fields_of_facts)
-    path, flags = bytes.fromhex(data["path"]), int(data["flags"])
+    path, flags, node = bytes.fromhex(data["path"]), int(data["flags"]), tree.find(data["node"])
     if kind is Regular:
         return Regular(path, flags, facts, bytes.fromhex(data["data"]))
-    if kind is Directory:
-        return Directory(path, flags, facts, [(bytes.fromhex(name), number) for name, number in data["names"]])
+    if kind is Plain and isinstance(node, StoredFile):
+        return Plain(path, flags, facts, node, bytes.fromhex(data["base"]))
+    if kind is Directory and isinstance(node, nodes.Directory):
+        return Directory(path, flags, facts, node)
     if kind is Device:
-        return Device(path, flags, facts, data["name"])
-    return Stream(data["number"]) if kind is Stream else PathOnly(path, flags, facts)
+        return Device(path, flags, facts, data["name"], node)
+    if kind is Stream:
+        return Stream(data["number"])
+    if kind is PathOnly:
+        return PathOnly(path, flags, facts, node)
+    raise ValueError(f"{data['node']} is no {data['kind']}")
 
 
-def _made_files(data: Json) -> tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]:
-    opened = [_made_opened(file) for file in data["opened"]]
-    places = [(int(file["position"]), int(file["flags"])) for file in data["opened"]]
+def _made_files(data: Json, tree: Reader) -> FileTableState:
+    opened = [_made_opened(file, tree) for file in data["opened"]]
+    states = [
+        (int(file["position"]), int(file["flags"]), tuple(file["names"]) if "names" in file else None)
+        for file in data["opened"]
+    ]
     descriptors = {int(fd): opened[number] for fd, number in data["descriptors"]}
-    return descriptors, dict(zip(opened, places, strict=True)), set(data["close_on_exec"])
+    return descriptors, dict(zip(opened, states, strict=True)), set(data["close_on_exec"])
 
 
 def _task(task: Task) -> Json:

@@ -10,7 +10,7 @@ from syscalls import clone, futex, process, random, sched, signals, time
 from syscalls import madvise as advice
 from syscalls import memory as mem
 from syscalls.errno import ENOSYS
-from syscalls.files import paths, status, table, transfer
+from syscalls.files import listing, paths, rows, status, table, transfer
 from syscalls.kinds import (
     ADDR,
     DIRFD,
@@ -66,15 +66,15 @@ NEW_STAT = out_struct("stat", 144)
 SIGSET, NEW_SIGSET = in_struct("sigset", 8), out_struct("sigset", 8)
 NEW_U32 = out_struct("uint32", 4)
 
-READ_ONLY_TREE = "The guest's tree is read-only: creating or writing a file fails with EROFS, as on a read-only mount."
 VIRTUAL = "Time is virtual: when no task can run, it passes at once."
 ONLY_THREADS = "Threads that share all with their process; other children are ENOSYS, namespaces EINVAL."
 NO_HANDLERS = "A signal with a handler stays pending: handlers are not run yet."
 
 ROWS: tuple[Syscall, ...] = (
+    *rows.ROWS,
     Syscall(0, "read", (FD, out_buf(2), SIZE), COUNT, transfer.read),
-    Syscall(1, "write", (FD, in_buf(2), SIZE), COUNT, transfer.write, PARTIAL, READ_ONLY_TREE),
-    Syscall(2, "open", (PATH, OPEN, MODE), NEW_FD, paths.open_, PARTIAL, READ_ONLY_TREE),
+    Syscall(1, "write", (FD, in_buf(2), SIZE), COUNT, transfer.write),
+    Syscall(2, "open", (PATH, OPEN, MODE), NEW_FD, paths.open_),
     Syscall(3, "close", (FD,), ZERO, table.close),
     Syscall(4, "stat", (PATH, NEW_STAT), ZERO, status.stat),
     Syscall(5, "fstat", (FD, NEW_STAT), ZERO, status.fstat),
@@ -91,9 +91,9 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(14, "rt_sigprocmask", (HOW, SIGSET, NEW_SIGSET, SIZE), ZERO, signals.rt_sigprocmask, PARTIAL, NO_HANDLERS),
     Syscall(16, "ioctl", (FD, UINT, ADDR), ZERO, table.ioctl, PARTIAL, "Every request is ENOTTY."),
     Syscall(17, "pread64", (FD, out_buf(2), SIZE, LONG), COUNT, transfer.pread64),
-    Syscall(18, "pwrite64", (FD, in_buf(2), SIZE, LONG), COUNT, transfer.pwrite64, PARTIAL, READ_ONLY_TREE),
+    Syscall(18, "pwrite64", (FD, in_buf(2), SIZE, LONG), COUNT, transfer.pwrite64),
     Syscall(19, "readv", (FD, out_vector(2), SIZE), COUNT, transfer.readv),
-    Syscall(20, "writev", (FD, in_vector(2), SIZE), COUNT, transfer.writev, PARTIAL, READ_ONLY_TREE),
+    Syscall(20, "writev", (FD, in_vector(2), SIZE), COUNT, transfer.writev),
     Syscall(21, "access", (PATH, ACCESS), ZERO, status.access),
     Syscall(24, "sched_yield", (), ZERO, sched.sched_yield),
     Syscall(25, "mremap", (ADDR, SIZE, SIZE, flags("flags", "MREMAP_", 64), ADDR), ADDRESS, mem.mremap, PARTIAL,
@@ -116,7 +116,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(79, "getcwd", (out_buf(1), SIZE), COUNT, paths.getcwd),
     Syscall(80, "chdir", (PATH,), ZERO, paths.chdir),
     Syscall(81, "fchdir", (FD,), ZERO, paths.fchdir),
-    Syscall(85, "creat", (PATH, MODE), NEW_FD, paths.creat, PARTIAL, READ_ONLY_TREE),
+    Syscall(85, "creat", (PATH, MODE), NEW_FD, paths.creat),
     Syscall(89, "readlink", (PATH, out_buf(2), INT), COUNT, paths.readlink),
     Syscall(95, "umask", (UINT,), NUMBER, process.umask),
     Syscall(96, "gettimeofday", (out_struct("timeval", 16), out_struct("timezone", 8)), ZERO, time.gettimeofday),
@@ -155,7 +155,7 @@ ROWS: tuple[Syscall, ...] = (
             "process's own."),
     Syscall(203, "sched_setaffinity", (PID, UINT, in_buf(1)), ZERO, sched.sched_setaffinity),
     Syscall(204, "sched_getaffinity", (PID, UINT, out_set(1)), COUNT, sched.sched_getaffinity),
-    Syscall(217, "getdents64", (FD, out_buf(2), UINT), COUNT, transfer.getdents64),
+    Syscall(217, "getdents64", (FD, out_buf(2), UINT), COUNT, listing.getdents64),
     Syscall(218, "set_tid_address", (ADDR,), NUMBER, process.set_tid_address),
     Syscall(228, "clock_gettime", (CLOCK, NEW_TIMESPEC), ZERO, time.clock_gettime, PARTIAL,
             "Clocks of other processes and devices are EINVAL."),
@@ -164,7 +164,7 @@ ROWS: tuple[Syscall, ...] = (
             time.clock_nanosleep, SUPPORTED, VIRTUAL),
     Syscall(231, "exit_group", (INT,), NEVER, clone.exit_group),
     Syscall(234, "tgkill", (PID, PID, SIGNAL), ZERO, signals.tgkill, PARTIAL, NO_HANDLERS),
-    Syscall(257, "openat", (DIRFD, PATH, OPEN, MODE), NEW_FD, paths.openat, PARTIAL, READ_ONLY_TREE),
+    Syscall(257, "openat", (DIRFD, PATH, OPEN, MODE), NEW_FD, paths.openat),
     Syscall(262, "newfstatat", (DIRFD, PATH, NEW_STAT, AT_FLAGS), ZERO, status.newfstatat),
     Syscall(267, "readlinkat", (DIRFD, PATH, out_buf(3), INT), COUNT, paths.readlinkat),
     Syscall(269, "faccessat", (DIRFD, PATH, ACCESS), ZERO, status.faccessat),

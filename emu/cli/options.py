@@ -208,9 +208,9 @@ def bound(made: World, text: str) -> World:
         rest, colon, last = rest.rpartition(":")
     if not colon or not rest or not last.startswith("/"):
         raise WorldError("binds", f"{text!r} is not HOST:GUEST or HOST:GUEST:rw", "two paths")
-    from syscalls.tree.binds import node_for  # most runs bind nothing
+    from syscalls.tree.binds import root_of  # most runs bind nothing
 
-    node_for(rest, last, writable)  # here, so that a bind which the program never looks at is refused as well
+    root_of(rest, last)  # here, so that a bind which the program never looks at is refused as well
     new = replace(made, binds=(*made.binds, (rest, last, writable)))
     check(new)
     return new

@@ -1,18 +1,22 @@
 """Open files: what a descriptor refers to, and dup shares.  One class a kind of file.
 
-open(2) calls this an open file description.  The bytes of a regular file are a snapshot taken when it was opened.
+open(2) calls this an open file description.  The bytes of a file of procfs or sysfs are a snapshot taken when it was
+opened; those of a file that can be written are the node's own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from syscalls import abi
 from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
 from syscalls.waits import Blocked, Channel, Wait
 
 if TYPE_CHECKING:
+    from syscalls import tree
     from syscalls.kernel import Kernel
+    from syscalls.tree import Node, StoredFile
     from syscalls.vma import Backing
 
 PROC, SYSFS, DISK = "proc", "sysfs", "disk"
@@ -35,21 +39,51 @@ class Facts(NamedTuple):
     links: int = 1
     rdev: tuple[int, int] = (0, 0)
     filesystem: str = DISK
+    owner: tuple[int, int] = (0, 0)  # user, group
+    times: tuple[int, int, int, int] | None = None  # atime, mtime, ctime, birth; None: the World's beginning
+    blocks: int | None = None  # of 512 bytes; None: as many as the size needs
+
+
+def live(facts: Facts, node: Node) -> Facts:
+    """Return *facts*, which were right once, with what *node* is now."""
+    meta = node.meta
+    return facts._replace(
+        place=node.place,
+        mode=node.mode,
+        size=node.size,
+        links=node.links,
+        blocks=node.blocks,
+        owner=(meta.uid, meta.gid) if meta else (0, 0),
+        times=(meta.atime, meta.mtime, meta.ctime, meta.birth) if meta else None,
+    )
 
 
 class OpenFile:
     """An open file.
 
     *path* is spelled as it was opened, *position* is where the next read happens, *flags* are what F_GETFL shows.
+    *node* is what the guest's tree has for it, if that can change.
     """
 
-    __slots__ = ("facts", "flags", "path", "position")
+    __slots__ = ("_facts", "flags", "node", "path", "position")
 
     seekable = True
 
-    def __init__(self, path: bytes, flags: int, facts: Facts) -> None:
-        self.path, self.flags, self.facts = path, flags, facts
+    def __init__(self, path: bytes, flags: int, facts: Facts, node: Node | None = None) -> None:
+        self.path, self.flags, self._facts, self.node = path, flags, facts, node
         self.position = 0
+
+    @property
+    def facts(self) -> Facts:
+        """What stat says of it now."""
+        return self._facts if self.node is None else live(self._facts, self.node)
+
+    def own_state(self) -> Any:
+        """What of its kind can change, beside position and flags, as a value."""
+        return None
+
+    def become(self, state: Any) -> None:
+        """Put back what :meth:`own_state` returned."""
 
     @property
     def readable(self) -> bool:
@@ -68,6 +102,14 @@ class OpenFile:
     def write(self, k: Kernel, data: bytes) -> int:
         """Take *data* and return how many bytes of it were written."""
         raise SyscallError(EINVAL)
+
+    def write_at(self, k: Kernel, offset: int, data: bytes) -> int:
+        """Take *data* for *offset*, which only files with contents care about."""
+        return self.write(k, data)
+
+    def write_start(self) -> int:
+        """Return where the next write happens."""
+        return self.position
 
     def seek(self, offset: int, whence: int) -> int:
         """Return the position that lseek(*offset*, *whence*) leads to."""
@@ -97,7 +139,7 @@ class OpenFile:
 
 
 class Regular(OpenFile):
-    """A regular file of the guest's tree."""
+    """A regular file of procfs or sysfs."""
 
     __slots__ = ("data",)
 
@@ -129,37 +171,70 @@ class Regular(OpenFile):
             raise SyscallError(ENXIO)
         return offset if whence == abi.SEEK_DATA else self.facts.size
 
+
+class Plain(OpenFile):
+    """A regular file that the guest may write, if its permissions allow it."""
+
+    __slots__ = ("base", "stored")
+
+    def __init__(self, path: bytes, flags: int, facts: Facts, node: StoredFile, base: bytes | None = None) -> None:
+        """Open *node*; *base* is what it holds while nobody has written it, if that is not to be looked at now."""
+        super().__init__(path, flags, facts, node)
+        self.stored = node
+        if base is None:
+            base = node.content() if node.pages is None else b""
+        self.base = base
+
+    def read(self, k: Kernel, offset: int, size: int) -> bytes:
+        if self.stored.pages is None:
+            return self.base[offset : offset + size]
+        return self.stored.read(offset, size)
+
+    def write_at(self, k: Kernel, offset: int, data: bytes) -> int:
+        return self.stored.write(offset, data)
+
+    def write_start(self) -> int:
+        return self.stored.size if self.flags & abi.O_APPEND else self.position
+
+    def end(self) -> int:
+        return self.stored.size
+
+    def seek_hole(self, offset: int, whence: int) -> int:
+        return self.stored.seek_hole(offset, whence)
+
     def mapping(self) -> Backing | None:
-        if self.facts.filesystem != DISK:
-            raise SyscallError(ENODEV)
-        return FileBacking(self.facts, self.data)
+        return FileBacking(self.facts, self._content)
+
+    def _content(self) -> bytes:
+        return self.base if self.stored.pages is None else self.stored.content()
 
 
 class FileBacking:
     """The bytes of a regular file, behind a mapping that may outlive its descriptor."""
 
-    def __init__(self, facts: Facts, data: bytes) -> None:
+    def __init__(self, facts: Facts, content: Callable[[], bytes]) -> None:
         self.path, self.device, self.inode = facts.place, facts.device, facts.inode
-        self._data = data
-
-    def content(self) -> bytes:
-        return self._data
+        self.content = content
 
 
 class Directory(OpenFile):
-    """A directory; *names* are its entries, with the kinds that getdents64 shows (DT_REG and so on)."""
+    """A directory; *names* are its entries, sorted, as they were when the listing began."""
 
-    __slots__ = ("names",)
+    __slots__ = ("folder", "names")
 
-    def __init__(self, path: bytes, flags: int, facts: Facts, names: list[tuple[bytes, int]]) -> None:
-        super().__init__(path, flags, facts)
-        self.names = names
+    def __init__(self, path: bytes, flags: int, facts: Facts, node: tree.Directory) -> None:
+        super().__init__(path, flags, facts, node)
+        self.folder = node
+        self.names: tuple[str, ...] = ()
 
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
         raise SyscallError(EISDIR)
 
-    def end(self) -> int:
-        return len(self.names)
+    def own_state(self) -> Any:
+        return self.names
+
+    def become(self, state: Any) -> None:
+        self.names = state
 
 
 class PathOnly(OpenFile):
@@ -181,8 +256,8 @@ class Device(OpenFile):
 
     __slots__ = ("name",)
 
-    def __init__(self, path: bytes, flags: int, facts: Facts, name: str) -> None:
-        super().__init__(path, flags, facts)
+    def __init__(self, path: bytes, flags: int, facts: Facts, name: str, node: Node | None = None) -> None:
+        super().__init__(path, flags, facts, node)
         self.name = name
 
     def read(self, k: Kernel, offset: int, size: int) -> bytes:

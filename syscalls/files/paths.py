@@ -7,7 +7,6 @@ path is looked at, EEXIST before permissions.  Sources: open(2), path_resolution
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING
 
 from syscalls import abi
@@ -21,21 +20,23 @@ from syscalls.errno import (
     ENOENT,
     ENOTDIR,
     ENXIO,
+    EOPNOTSUPP,
     EPERM,
     ERANGE,
     EROFS,
+    ETXTBSY,
     SyscallError,
 )  # fmt: skip
 from syscalls.files import opened
 from syscalls.files.opened import DISK, PROC, SYSFS, Facts, OpenFile
 
 if TYPE_CHECKING:
+    from syscalls import tree
     from syscalls.kernel import Kernel
     from syscalls.tasks import Task
-    from syscalls.tree import Node
+    from syscalls.tree import Folder, Node, Place, Tree
 
 FILESYSTEMS = {"proc": PROC, "sysfs": SYSFS, "cgroup": SYSFS, "cgroup2": SYSFS}
-DIRENT_TYPES = {abi.S_IFIFO: 1, abi.S_IFCHR: 2, abi.S_IFDIR: 4, abi.S_IFREG: 8, abi.S_IFLNK: 10}
 # What open remembers of its flags: the rest only say how to open (do_dentry_open; O_CLOEXEC belongs to the descriptor).
 FORGOTTEN = O_CREAT | O_EXCL | abi.O_NOCTTY | O_TRUNC | abi.O_CLOEXEC
 
@@ -45,20 +46,40 @@ def text(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def base_of(k: Kernel, dirfd: int, path: bytes) -> str:
+def base_of(k: Kernel, dirfd: int, path: bytes) -> str | tree.Directory:
     """Return the directory that a relative *path* starts from; raise EBADF or ENOTDIR."""
+    from syscalls.tree import Directory
+
     if dirfd == abi.AT_FDCWD or path.startswith(b"/"):
         return k.cwd
-    file = k.files.get(dirfd)
-    if file.facts.mode & abi.S_IFMT != abi.S_IFDIR:
+    node = k.files.get(dirfd).node
+    if not isinstance(node, Directory):
         raise SyscallError(ENOTDIR)
-    return file.facts.place
+    return node
+
+
+def locate(k: Kernel, dirfd: int, path: bytes, follow: bool = True) -> Place:
+    """Return where *path* leads; its last name may be free."""
+    return tree_of(k).locate(text(path), base_of(k, dirfd, path), follow)
 
 
 def find(k: Kernel, dirfd: int, path: bytes, follow: bool = True) -> Node:
     """Return the node at *path*; raise what path resolution fails with."""
-    base = base_of(k, dirfd, path)
-    return k.tree.resolve(text(path), base, follow)
+    return tree_of(k).resolve(text(path), base_of(k, dirfd, path), follow)
+
+
+def tree_of(k: Kernel) -> Tree:
+    """Return the guest's tree, searched with the rights of the process."""
+    found = k.tree
+    others_than_root = identity(k)[0] != 0
+    found.may_search = (lambda folder: may(k, folder, abi.X_OK)) if others_than_root else None
+    return found
+
+
+def identity(k: Kernel, real: bool = False) -> tuple[int, int]:
+    """Return the user and group whose rights count: the effective ones, or the *real* ones."""
+    process = k.world.process
+    return (process.uid, process.gid) if real else (process.euid, process.egid)
 
 
 def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:
@@ -67,40 +88,54 @@ def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:
 
     if b"fd/" not in path and b"/std" not in path:
         return None
-    folder = f"/proc/{k.main.pid}/fd/"
-    node = find(k, dirfd, path, follow=False)
+    folder = f"/proc/{k.main.pid}/fd"
+    node = locate(k, dirfd, path, follow=False).node
     for _ in range(40):  # MAXSYMLINKS
-        if not isinstance(node, Link):
+        if not isinstance(node, Link) or node.parent is None:
             return None
-        if node.path.startswith(folder):
-            return k.files.get(int(node.path.removeprefix(folder)))
-        node = k.tree.resolve(node.target, posixpath.dirname(node.path), follow=False)
+        if node.parent.path == folder:
+            return k.files.get(int(node.name))
+        node = tree_of(k).locate(node.target, node.parent, follow=False).node
     raise SyscallError(ELOOP)
 
 
 def facts_of(k: Kernel, node: Node) -> Facts:
     """Return what stat says of *node*."""
-    from syscalls.tree import Device, Directory
+    from syscalls.tree import Device
 
     mount = k.tree.mount_of(node)
-    return Facts(
-        node.path,
-        node.mode,
-        node.size,
-        node.inode,
-        mount.device,
-        node.subdirectories + 2 if isinstance(node, Directory) else 1,
-        node.rdev if isinstance(node, Device) else (0, 0),
-        FILESYSTEMS.get(mount.fstype, DISK),
-    )
+    filesystem = FILESYSTEMS.get(mount.fstype, DISK)
+    rdev = node.rdev if isinstance(node, Device) else (0, 0)
+    facts = Facts(node.path, node.mode, 0, node.inode, mount.device, 1, rdev, filesystem)
+    facts = opened.live(facts, node)
+    if filesystem == PROC and facts.place.startswith(f"/proc/{k.main.pid}"):
+        return facts._replace(owner=identity(k))
+    return facts
 
 
-def permits(k: Kernel, mode: int, wanted: int, user: int, group: int) -> bool:
-    """Say whether *user* and *group* may use a file of root's with *mode* for *wanted* (R_OK, W_OK, X_OK)."""
+def facts_at(k: Kernel, dirfd: int, path: bytes, follow: bool) -> Facts:
+    """Return what stat says of the file at *path*."""
+    file = magic_fd(k, dirfd, path) if follow else None
+    return facts_of(k, find(k, dirfd, path, follow)) if file is None else file.facts
+
+
+def permits(facts: Facts, wanted: int, user: int, group: int) -> bool:
+    """Say whether *user* and *group* may use a file for *wanted* (R_OK, W_OK, X_OK); path_resolution(7)."""
+    mode, owner = facts.mode, facts.owner
     if user == 0:  # CAP_DAC_OVERRIDE: everything but executing what nobody may execute
         return not wanted & abi.X_OK or bool(mode & 0o111) or mode & abi.S_IFMT == abi.S_IFDIR
-    bits = mode >> 3 if group == 0 else mode
+    bits = mode >> 6 if user == owner[0] else mode >> 3 if group == owner[1] else mode
     return bits & wanted == wanted
+
+
+def may(k: Kernel, node: Node, wanted: int) -> bool:
+    """Say whether the process may use *node* for *wanted*."""
+    return permits(facts_of(k, node), wanted, *identity(k))
+
+
+def filesystem_of(k: Kernel, node: Node) -> str:
+    """Return what kind of file system *node* lies on."""
+    return FILESYSTEMS.get(k.tree.mount_of(node).fstype, DISK)
 
 
 def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int) -> int:
@@ -114,7 +149,7 @@ def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int) -
     if not path:
         raise SyscallError(ENOENT)
     fd = k.files.lowest()
-    file = open_file(k, dirfd, path, flags)
+    file = open_file(k, dirfd, path, flags, mode)
     return k.files.put(fd, file, bool(flags & abi.O_CLOEXEC))
 
 
@@ -128,35 +163,68 @@ def creat(k: Kernel, t: Task, path: bytes, mode: int) -> int:
     return openat(k, t, abi.AT_FDCWD, path, O_CREAT | abi.O_WRONLY | O_TRUNC, mode)
 
 
-def open_file(k: Kernel, dirfd: int, path: bytes, flags: int) -> OpenFile:
-    """Return the file that *path* and *flags* open."""
+def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0) -> OpenFile:
+    """Return the file that *path* and *flags* open, created with *mode* if need be."""
     exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL
     if flags & O_CREAT and path.endswith(b"/"):
         raise SyscallError(EISDIR)
-    try:
-        magic = None if flags & O_NOFOLLOW or exclusive else magic_fd(k, dirfd, path)
-        if magic is not None:
-            return magic
-        node = find(k, dirfd, path, follow=not flags & O_NOFOLLOW and not exclusive)
-    except SyscallError as error:
-        if error.errno == ENOENT and flags & O_CREAT:
-            raise SyscallError(cannot_create(k, dirfd, path)) from None
-        raise
+    if flags & O_TMPFILE == O_TMPFILE:
+        return open_unnamed(k, path, find(k, dirfd, path), flags, mode)
+    magic = None if flags & O_NOFOLLOW or exclusive else magic_fd(k, dirfd, path)
+    if magic is not None and magic.node is None:
+        return magic
+    if magic is not None and magic.node is not None:
+        return open_found(k, path, magic.node, flags)
+    place = locate(k, dirfd, path, follow=not flags & O_NOFOLLOW and not exclusive)
+    if place.node is None:
+        if not flags & O_CREAT:
+            raise SyscallError(ENOENT)
+        node = place_for_new(k, place, ENOENT, EACCES).new_file(place.name, permissions(k, mode))
+        return opened.Plain(path, flags & ~FORGOTTEN | abi.O_LARGEFILE, facts_of(k, node), node)
     if exclusive:
         raise SyscallError(EEXIST)
+    return open_found(k, path, place.node, flags)
+
+
+def open_found(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
+    """Open *node*, which is there."""
     check_type(node.mode, flags)
     if flags & O_PATH:
-        return opened.PathOnly(path, flags & ~abi.O_CLOEXEC, facts_of(k, node))
+        return opened.PathOnly(path, flags & ~abi.O_CLOEXEC, facts_of(k, node), node)
     return open_node(k, path, node, flags)
 
 
-def cannot_create(k: Kernel, dirfd: int, path: bytes) -> int:
-    """Return the error of creating *path*, which does not exist: nothing can be created here."""
-    parent = find(k, dirfd, posixpath.dirname(path) or b".")
-    if parent.mode & abi.S_IFMT != abi.S_IFDIR:
-        return ENOTDIR
-    filesystem = FILESYSTEMS.get(k.tree.mount_of(parent).fstype, DISK)
-    return {PROC: ENOENT, SYSFS: EACCES}.get(filesystem, EROFS)  # as procfs, sysfs and a read-only mount answer
+def permissions(k: Kernel, mode: int) -> int:
+    """Return the permissions of a new file that is asked for with *mode*: without those of the umask."""
+    return mode & 0o7777 & ~k.umask
+
+
+def place_for_new(k: Kernel, place: Place, in_proc: int, in_sysfs: int) -> Folder:
+    """Return the folder of *place*, to create something in; *in_proc* and *in_sysfs* are what these fail with."""
+    from syscalls.tree import Folder
+
+    folder = place.folder
+    refused = {PROC: in_proc, SYSFS: in_sysfs}.get(filesystem_of(k, folder))
+    if refused is not None:
+        raise SyscallError(refused)
+    if folder.gone:
+        raise SyscallError(ENOENT)
+    if not may(k, folder, abi.W_OK | abi.X_OK):
+        raise SyscallError(EACCES)
+    if not isinstance(folder, Folder):
+        raise SyscallError(EROFS)
+    return folder
+
+
+def open_unnamed(k: Kernel, path: bytes, folder: Node, flags: int, mode: int) -> OpenFile:
+    """Open a new file in *folder* that has no name; open(2), O_TMPFILE."""
+    from syscalls.tree import Directory, Place
+
+    if not isinstance(folder, Directory):
+        raise SyscallError(ENOTDIR)
+    node = place_for_new(k, Place(folder, "", folder), EOPNOTSUPP, EOPNOTSUPP).new_unnamed(permissions(k, mode))
+    kept = flags & ~FORGOTTEN | abi.O_LARGEFILE
+    return opened.Plain(path, kept, facts_of(k, node), node)
 
 
 def check_type(mode: int, flags: int) -> None:
@@ -174,41 +242,37 @@ def check_type(mode: int, flags: int) -> None:
 
 def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     """Open *node* as its kind demands."""
-    from syscalls.tree import Device, Directory, FileNode
+    from syscalls.tree import Device, Directory, Fifo, FileNode, StoredFile
 
     facts = facts_of(k, node)
-    process = k.world.process
     access = flags & O_ACCMODE
     writes = access != O_RDONLY or bool(flags & O_TRUNC)
-    if writes and isinstance(node, FileNode) and facts.filesystem == DISK:
-        raise SyscallError(EROFS)
     wanted = (abi.R_OK, abi.W_OK, abi.R_OK | abi.W_OK, abi.R_OK | abi.W_OK)[access]
-    if not permits(k, node.mode, wanted | (abi.W_OK if writes else 0), process.euid, process.egid):
+    if not may(k, node, wanted | (abi.W_OK if writes else 0)):
         raise SyscallError(EACCES)
-    if flags & abi.O_NOATIME and process.euid:
+    if flags & abi.O_NOATIME and identity(k)[0] not in (0, facts.owner[0]):
         raise SyscallError(EPERM)
     kept = flags & ~FORGOTTEN | abi.O_LARGEFILE
     if isinstance(node, Directory):
-        names = [(b".", 4), (b"..", 4)]
-        names += [(name.encode("utf-8", "surrogateescape"), entry_type(node, name)) for name in node.names()]
-        return opened.Directory(path, kept, facts, names)
+        return opened.Directory(path, kept, facts, node)
     if isinstance(node, Device):
         if node.name == "tty":
             raise SyscallError(ENXIO)  # no controlling terminal
-        return opened.Device(path, kept, facts, node.name)
+        return opened.Device(path, kept, facts, node.name, node)
+    if isinstance(node, Fifo):
+        raise SyscallError(ENXIO)
     assert isinstance(node, FileNode)
-    if writes and facts.filesystem == SYSFS:
+    if isinstance(node, StoredFile) and facts.filesystem == DISK:
+        if writes and node.born == k.program.exe:
+            raise SyscallError(ETXTBSY)
+        if flags & O_TRUNC:
+            node.content()  # the World may say that opening it fails
+            node.truncate(0)
+        return opened.Plain(path, kept, facts, node)
+    if writes and facts.filesystem != PROC:
         # kernfs_fop_open: nobody may write what has no write bits; what has them is read-only here.
         raise SyscallError(EROFS if node.mode & 0o222 else EACCES)
     return opened.Regular(path, kept, facts, node.content())
-
-
-def entry_type(directory: Node, name: str) -> int:
-    """Return the DT_ value of entry *name*; 0, unknown, for one that went away."""
-    from syscalls.tree import Directory
-
-    child = directory.get(name) if isinstance(directory, Directory) else None
-    return DIRENT_TYPES.get(child.mode & abi.S_IFMT, 0) if child else 0
 
 
 def readlinkat(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, size: int) -> int:
@@ -217,9 +281,9 @@ def readlinkat(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, size: int
 
     if size <= 0:
         raise SyscallError(EINVAL)
-    node = find(k, dirfd, path, follow=False)
+    node = find(k, dirfd, path, follow=False) if path else k.files.get(dirfd).node
     if not isinstance(node, Link):
-        raise SyscallError(EINVAL)
+        raise SyscallError(EINVAL if path else ENOENT)
     target = node.target.encode("utf-8", "surrogateescape")[:size]
     k.mem.write(addr, target)
     return len(target)
@@ -233,6 +297,8 @@ def readlink(k: Kernel, t: Task, path: bytes, addr: int, size: int) -> int:
 def getcwd(k: Kernel, t: Task, addr: int, size: int) -> int:
     """Store the working directory with its null and return their length; getcwd(2), "C library/kernel"."""
     path = k.cwd.encode("utf-8", "surrogateescape") + b"\0"
+    if k.tree.lookup(k.cwd) is None:
+        raise SyscallError(ENOENT)  # it was removed
     if len(path) > size:
         raise SyscallError(ERANGE)
     k.mem.write(addr, path)
@@ -241,17 +307,20 @@ def getcwd(k: Kernel, t: Task, addr: int, size: int) -> int:
 
 def chdir(k: Kernel, t: Task, path: bytes) -> int:
     """Make *path* the working directory; chdir(2)."""
-    node = find(k, abi.AT_FDCWD, path)
-    if node.mode & abi.S_IFMT != abi.S_IFDIR:
-        raise SyscallError(ENOTDIR)
-    k.cwd = node.path
+    enter(k, find(k, abi.AT_FDCWD, path))
     return 0
 
 
 def fchdir(k: Kernel, t: Task, fd: int) -> int:
     """Make the directory of *fd* the working directory; chdir(2)."""
-    facts = k.files.get(fd).facts
-    if facts.mode & abi.S_IFMT != abi.S_IFDIR:
-        raise SyscallError(ENOTDIR)
-    k.cwd = facts.place
+    enter(k, k.files.get(fd).node)
     return 0
+
+
+def enter(k: Kernel, node: Node | None) -> None:
+    """Let *node* be the working directory; raise ENOTDIR or EACCES."""
+    if node is None or node.mode & abi.S_IFMT != abi.S_IFDIR:
+        raise SyscallError(ENOTDIR)
+    if not may(k, node, abi.X_OK):
+        raise SyscallError(EACCES)
+    k.cwd = node.place

@@ -1,13 +1,13 @@
-"""What a file is: the stat family and access.  Times are those of the World's clock at the entry point."""
+"""What a file is: the stat family and access.  Times are those of the World's clock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EACCES, EINVAL, ENOENT, EROFS, SyscallError
+from syscalls.errno import EACCES, EINVAL, ENOENT, SyscallError
 from syscalls.files.opened import DISK, PROC, Facts
-from syscalls.files.paths import facts_of, find, permits
+from syscalls.files.paths import facts_at, identity, permits
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -23,14 +23,30 @@ def encode_device(number: tuple[int, int]) -> int:
     return minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
 
 
+def blocks_of(facts: Facts) -> int:
+    """Return st_blocks, in units of 512 bytes."""
+    if facts.blocks is not None:
+        return facts.blocks
+    on_disk = facts.filesystem == DISK and facts.mode & abi.S_IFMT in (abi.S_IFREG, abi.S_IFDIR)
+    return -(-facts.size // BLOCK) * (BLOCK // 512) if on_disk else 0
+
+
+def times_of(k: Kernel, facts: Facts) -> tuple[int, int, int, int]:
+    """Return when it was read, written, changed and created, in nanoseconds since 1970."""
+    return facts.times or (k.world.clock.realtime,) * 4
+
+
+def block_size(facts: Facts) -> int:
+    """Return st_blksize."""
+    return 1024 if facts.filesystem == PROC else BLOCK
+
+
 def pack(k: Kernel, facts: Facts) -> bytes:
     """Return *facts* as struct stat."""
-    on_disk = facts.filesystem == DISK and facts.mode & abi.S_IFMT in (abi.S_IFREG, abi.S_IFDIR)
-    blocks = -(-facts.size // BLOCK) * (BLOCK // 512) if on_disk else 0
-    when = divmod(k.world.clock.realtime, NS)
+    read, written, changed, _ = times_of(k, facts)
     return abi.STAT.pack(
-        encode_device(facts.device), facts.inode, facts.links, facts.mode, 0, 0, encode_device(facts.rdev), facts.size,
-        1024 if facts.filesystem == PROC else BLOCK, blocks, *when, *when, *when,
+        encode_device(facts.device), facts.inode, facts.links, facts.mode, *facts.owner, encode_device(facts.rdev),
+        facts.size, block_size(facts), blocks_of(facts), *divmod(read, NS), *divmod(written, NS), *divmod(changed, NS),
     )  # fmt: skip
 
 
@@ -44,7 +60,7 @@ def newfstatat(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, flags: in
         if dirfd != abi.AT_FDCWD:
             return fstat(k, t, dirfd, addr)
         path = b"."
-    k.mem.write(addr, pack(k, facts_of(k, find(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW))))
+    k.mem.write(addr, pack(k, facts_at(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW)))
     return 0
 
 
@@ -70,15 +86,11 @@ def faccessat2(k: Kernel, t: Task, dirfd: int, path: bytes, mode: int, flags: in
         raise SyscallError(EINVAL)
     if flags & ~(abi.AT_EACCESS | abi.AT_SYMLINK_NOFOLLOW | abi.AT_EMPTY_PATH):
         raise SyscallError(EINVAL)
-    process = k.world.process
-    user, group = (process.euid, process.egid) if flags & abi.AT_EACCESS else (process.uid, process.gid)
     if not path and flags & abi.AT_EMPTY_PATH and dirfd != abi.AT_FDCWD:
         facts = k.files.get(dirfd).facts
     else:
-        facts = facts_of(k, find(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW))
-    if mode & abi.W_OK and facts.filesystem == DISK and facts.mode & abi.S_IFMT in (abi.S_IFREG, abi.S_IFDIR):
-        raise SyscallError(EROFS)
-    if not permits(k, facts.mode, mode, user, group):
+        facts = facts_at(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW)
+    if not permits(facts, mode, *identity(k, real=not flags & abi.AT_EACCESS)):
         raise SyscallError(EACCES)
     return 0
 

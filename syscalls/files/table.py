@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EMFILE, ENOTTY, SyscallError
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from syscalls.tasks import Task
 
 
-FileTableState = tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int]], set[int]]
-"""Descriptors, the (position, flags) of each file, and the descriptors that close on exec."""
+FileTableState = tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int, Any]], set[int]]
+"""Descriptors, the (position, flags, own state) of each file, and the descriptors that close on exec."""
 
 
 class FileTable:
@@ -69,6 +69,10 @@ class FileTable:
         del self._files[fd]
         self._close_on_exec.discard(fd)
 
+    def open_files(self) -> Iterable[OpenFile]:
+        """Return the open files, those with several descriptors several times."""
+        return self._files.values()
+
     def fds(self) -> list[int]:
         """Return the open descriptors, in order."""
         return sorted(self._files)
@@ -79,14 +83,16 @@ class FileTable:
 
     def state(self) -> FileTableState:
         """Return a copy of everything that can change."""
-        return dict(self._files), {f: (f.position, f.flags) for f in self._files.values()}, set(self._close_on_exec)
+        states = {file: (file.position, file.flags, file.own_state()) for file in self._files.values()}
+        return dict(self._files), states, set(self._close_on_exec)
 
     def restore(self, state: FileTableState) -> None:
         """Put back what :meth:`state` returned."""
         files, positions, close_on_exec = state
         self._files, self._close_on_exec = dict(files), set(close_on_exec)
-        for file, (position, flags) in positions.items():
+        for file, (position, flags, own) in positions.items():
             file.position, file.flags = position, flags
+            file.become(own)
 
 
 def close(k: Kernel, t: Task, fd: int) -> int:

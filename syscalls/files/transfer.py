@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, ENOTDIR, ESPIPE, SyscallError
+from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
 from syscalls.files.opened import Directory, OpenFile
 from syscalls.guest import GuestFault
 from syscalls.waits import Blocked
@@ -49,10 +49,10 @@ def fill(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
     return done
 
 
-def drain(k: Kernel, file: OpenFile, addr: int, size: int) -> int:
-    """Write *size* bytes of guest memory to *file*; return how many went."""
+def drain(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
+    """Write *size* bytes of guest memory to *file* at *offset*; return how many went."""
     if not size:
-        return file.write(k, b"")
+        return file.write_at(k, offset, b"")
     done = 0
     while done < size:
         part = min(CHUNK, size - done)
@@ -61,11 +61,28 @@ def drain(k: Kernel, file: OpenFile, addr: int, size: int) -> int:
         except GuestFault as fault:
             fits = fault.addr - addr - done
             if 0 < fits < part:
-                done += file.write(k, k.mem.read(addr + done, fits))
+                done += file.write_at(k, offset + done, k.mem.read(addr + done, fits))
             if not done:
                 raise
             break
-        done += file.write(k, data)
+        try:
+            went = file.write_at(k, offset + done, data)
+        except SyscallError:
+            if not done:
+                raise
+            break  # the next write meets it
+        done += went
+        if went < part:
+            break
+    return done
+
+
+def append(k: Kernel, file: OpenFile, addr: int, size: int) -> int:
+    """Write where the next write of *file* goes, and let the one after it go on from there."""
+    start = file.write_start()
+    done = drain(k, file, start, addr, size)
+    if file.seekable and done:
+        file.position = start + done
     return done
 
 
@@ -120,16 +137,19 @@ def pread64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> i
 
 def write(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
     """Write *size* bytes at the file's position; write(2)."""
-    return drain(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
+    return append(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
 
 
 def pwrite64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> int:
-    """Write *size* bytes at *offset*; pwrite(2).  Devices take them wherever they go."""
+    """Write *size* bytes at *offset*, or at the end with O_APPEND, whatever the offset; pwrite(2), BUGS."""
     if offset < 0:
         raise SyscallError(EINVAL)
     file = k.files.get(fd)
     positioned(file, offset)
-    return drain(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
+    file = target(k, fd)
+    if file.flags & abi.O_APPEND:
+        offset = file.write_start()
+    return drain(k, file, offset, addr, min(size, abi.MAX_RW_COUNT))
 
 
 def vectors(k: Kernel, addr: int, count: int) -> list[tuple[int, int]]:
@@ -172,8 +192,8 @@ def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     done = 0
     for base, size in vectors(k, addr, count):
         try:
-            part = drain(k, file, base, size)
-        except GuestFault:
+            part = append(k, file, base, size)
+        except (GuestFault, SyscallError):
             if not done:
                 raise
             break
@@ -192,34 +212,3 @@ def lseek(k: Kernel, t: Task, fd: int, offset: int, whence: int) -> int:
         raise SyscallError(EINVAL)
     file.position = file.seek(offset, whence)
     return file.position
-
-
-DIRENT_HEAD = 19  # struct linux_dirent64 up to d_name: inode, offset, length, type
-
-
-def getdents64(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
-    """Store as many directory entries as fit; getdents(2).  EINVAL when not even one does."""
-    file = k.files.get(fd)
-    if not isinstance(file, Directory):
-        raise SyscallError(ENOTDIR if file.readable else EBADF)
-    data = b""
-    for index, (name, kind) in enumerate(file.names[file.position :], file.position + 1):
-        length = (DIRENT_HEAD + len(name) + 1 + 7) & -8
-        if len(data) + length > size:
-            if not data:
-                raise SyscallError(EINVAL)
-            break
-        head = (index).to_bytes(8, "little") * 2 + length.to_bytes(2, "little") + bytes((kind,))
-        data += (head + name).ljust(length, b"\0")
-    k.mem.write(addr, data)
-    file.position = min(file.position + count_entries(data), len(file.names))
-    return len(data)
-
-
-def count_entries(data: bytes) -> int:
-    """Return how many entries *data* holds."""
-    count = at = 0
-    while at < len(data):
-        at += int.from_bytes(data[at + 16 : at + 18], "little")
-        count += 1
-    return count

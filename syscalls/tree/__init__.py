@@ -8,16 +8,23 @@ Nothing comes from the host but what the World binds.  Paths are text with surro
 from syscalls.tree.build import build
 from syscalls.tree.facts import ProcessFacts, SignalSets, VmSizes
 from syscalls.tree.nodes import Device, Directory, FileNode, Link, Node, TreeError
-from syscalls.tree.resolve import Tree
+from syscalls.tree.resolve import Place, Tree
+from syscalls.tree.stored import Fifo, Folder, Store, StoredFile, StoreState
 
 __all__ = [
     "Device",
     "Directory",
+    "Fifo",
     "FileNode",
+    "Folder",
     "Link",
     "Node",
+    "Place",
     "ProcessFacts",
     "SignalSets",
+    "Store",
+    "StoreState",
+    "StoredFile",
     "Tree",
     "TreeError",
     "VmSizes",

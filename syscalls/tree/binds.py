@@ -1,71 +1,95 @@
-"""Host files and folders that a World shows to the guest, read-only: ``binds``.
+"""Host files and folders that a World shows to the guest: ``binds``.
 
-A link inside a bind is resolved in the guest's tree, so nothing outside the bind can be reached through one.  Devices,
-sockets and pipes of the host are not shown.  Contents are read when a file is opened.
+What the guest writes stays in memory (:mod:`syscalls.tree.stored`).  A link inside a bind is resolved in the guest's
+tree, so nothing outside the bind can be reached through one.  Devices, sockets and pipes of the host are not shown.
+Contents are read when a file is opened; owners and times are the World's, permissions the host's.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from syscalls.errno import EIO
-from syscalls.tree.nodes import Directory, FileNode, Link, Node, TreeError
+from syscalls.errno import SyscallError
+from syscalls.tree.host import HostRoot, Parts
+from syscalls.tree.nodes import FileNode, Link, Meta, Node
+from syscalls.tree.stored import Folder, Store, StoredFile
 from syscalls.world import WorldError
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
+def root_of(host: str, guest: str) -> HostRoot:
+    """Open what a bind shows.
 
-def node_for(host: str, guest: str, writable: bool) -> Node:
-    """What stands at *guest*.
-
-    :raises WorldError: if *host* does not exist, cannot be read or is no file or folder, or if it should be writable.
+    :raises WorldError: if *host* does not exist, cannot be read or is no file or folder.
     """
-    from pathlib import Path  # 4 ms to import, and a run without binds does not need it
+    try:
+        root = HostRoot(host)
+        status = root.status(())
+    except OSError as error:
+        raise WorldError("binds", f"{host!r} cannot be shown at {guest}: {error}", "a file or folder") from error
+    assert status is not None
+    if not root.is_folder and not stat.S_ISREG(status.st_mode):
+        raise WorldError("binds", f"{host!r} is neither a file nor a folder", "a file or folder")
+    return root
 
+
+def node_for(host: str, guest: str, writable: bool, store: Store) -> Node:
+    """What stands at *guest*; raise WorldError as :func:`root_of` does."""
     if writable:
         raise WorldError("binds", f"{guest} is to be writable", "read-only binds: nothing is written through yet")
-    try:
-        node = _node(Path(host).resolve(strict=True))
-    except (OSError, RuntimeError) as error:
-        raise WorldError("binds", f"{host!r} cannot be shown at {guest}: {error}", "a file or folder") from error
-    if node is None:
-        raise WorldError("binds", f"{host!r} is neither a file nor a folder", "a file or folder")
+    node = shown(root_of(host, guest), (), store)
+    assert node is not None
     return node
 
 
-def _node(path: Path) -> Node | None:
-    status = path.lstat()
-    permissions = stat.S_IMODE(status.st_mode)
-    if stat.S_ISREG(status.st_mode):
-        return FileNode(lambda: _read(path), permissions, status.st_size)
-    if stat.S_ISLNK(status.st_mode):
-        return Link(str(path.readlink()))
-    if stat.S_ISDIR(status.st_mode):
-        return Directory({}, permissions, lambda name: _child(path, name), lambda: _names(path))
-    return None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TreeError(error.errno or EIO) from error
-
-
-def _child(folder: Path, name: str) -> Node | None:
-    try:
-        return _node(folder / name)
-    except FileNotFoundError:
+def shown(root: HostRoot, parts: Parts, store: Store) -> Node | None:
+    """The node of what lies at *parts* of *root*; None where nothing does that is shown."""
+    status = root.status(parts)
+    if status is None:
         return None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise TreeError(getattr(error, "errno", None) or EIO) from error
+    permissions = stat.S_IMODE(status.st_mode)
+    node: Node
+    if stat.S_ISDIR(status.st_mode):
+        node = BoundFolder(root, parts, store, permissions)
+    elif stat.S_ISLNK(status.st_mode):
+        node = Link(root.link(parts))
+    else:
+        node = StoredFile(store, lambda: root.read(parts), permissions, status.st_size)
+    user, group = store.who()
+    node.meta = Meta(user, group, *store.original[2:])
+    return node
 
 
-def _names(folder: Path) -> Iterable[str]:
-    try:
-        return [child.name for child in folder.iterdir() if _child(folder, child.name) is not None]
-    except OSError as error:
-        raise TreeError(error.errno or EIO) from error
+class BoundFolder(Folder):
+    """A folder of the host, and over it what the guest changed."""
+
+    __slots__ = ("_parts", "_root", "_seen")
+
+    def __init__(self, root: HostRoot, parts: Parts, store: Store, permissions: int) -> None:
+        super().__init__(store, {}, permissions, None, self._listed)
+        self._root, self._parts = root, parts
+        self._seen: dict[str, Node] = {}  # one node a file, however often it is looked up
+
+    def _listed(self) -> list[str]:
+        return self._root.names(self._parts)
+
+    def _derived(self, name: str) -> Node | None:
+        kept = self._seen.get(name)
+        if kept is not None and kept in self.store.touched:
+            return kept  # the guest's own by now
+        found = shown(self._root, (*self._parts, name), self.store)
+        if kept is not None and found is not None and kept.kind == found.kind:
+            kept.permissions = found.permissions
+            if isinstance(kept, FileNode) and isinstance(found, FileNode):
+                kept.shown_size = found.shown_size
+            elif isinstance(kept, Link) and isinstance(found, Link):
+                kept.to = found.to
+            return kept
+        if found is not None:
+            self._seen[name] = found
+        return found
+
+    def is_empty(self) -> bool:
+        try:
+            return super().is_empty()
+        except SyscallError:
+            return False

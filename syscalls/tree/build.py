@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from syscalls.errno import ELOOP, NUMBERS
 from syscalls.tree import process, sysfs, system
-from syscalls.tree.binds import node_for
 from syscalls.tree.facts import ProcessFacts
 from syscalls.tree.mounts import mounts
-from syscalls.tree.nodes import Device, Directory, Entry, FileNode, Link, Node, TreeError
+from syscalls.tree.nodes import Device, Directory, Entry, Link, Node, TreeError
 from syscalls.tree.resolve import MAX_LINKS, Tree
+from syscalls.tree.stored import Folder, Store, StoredFile
 from syscalls.world import File, World
 
 # Character devices by their numbers: Documentation/admin-guide/devices.txt
@@ -21,6 +21,7 @@ DEVICES = {"full": (1, 7), "null": (1, 3), "random": (1, 8), "tty": (5, 0), "ura
 def build(world: World, facts: ProcessFacts) -> Tree:
     """The tree that *world* describes for the process of *facts*; directories below it are made when looked up."""
     table = mounts(world)
+    store = _store(world, facts)
     pid = str(world.process.pid)
     proc: dict[str, Entry] = {
         **dict(system.files(world, facts)),
@@ -28,47 +29,70 @@ def build(world: World, facts: ProcessFacts) -> Tree:
         "mounts": Link("self/mounts"),
         "self": Link(pid),
     }
-    root = Directory(
+    root = Folder(
+        store,
         {
-            "bin": Directory({}, 0o755),
-            "dev": _dev,
-            "etc": Directory({}, 0o755),
+            "bin": lambda: Folder(store),
+            "dev": lambda: _dev(store),
+            "etc": lambda: Folder(store),
             "proc": lambda: Directory(proc),
-            "root": Directory({}, 0o700),
+            "root": lambda: Folder(store, permissions=0o700),
             "sys": lambda: sysfs.root(world),
-            "tmp": Directory({}, 0o1777),
+            "tmp": lambda: Folder(store, permissions=0o1777),
         },
-        0o755,
     )
-    program = FileNode(facts.program, 0o755, shown_size=None)
-    place(root, facts.exe, program)
-    for bind in world.binds:
-        place(root, bind[1], node_for(*bind))
+    place(root, facts.exe, StoredFile(store, facts.program, 0o755))
+    if world.binds:
+        from syscalls.tree.binds import node_for  # most runs bind nothing
+
+        for bind in world.binds:
+            place(root, bind[1], node_for(*bind, store))
     make_folder(root, world.cwd)
     for file in world.files:
-        place(root, file.path, _written(file))
-    return Tree(root, table)
+        place(root, file.path, written(file, store))
+    return Tree(root, table, store)
 
 
-def _dev() -> Directory:
+def _store(world: World, facts: ProcessFacts) -> Store:
+    clock, user = world.clock, (world.process.euid, world.process.egid)
+    uptime = facts.monotonic_ns
+    return Store(
+        clock.realtime,
+        world.memory.limit,
+        (lambda: clock.realtime + uptime() - clock.monotonic) if uptime else lambda: clock.realtime,
+        facts.who or (lambda: user),
+        facts.opened,
+    )
+
+
+def _dev(store: Store) -> Folder:
     entries: dict[str, Entry] = {name: Device(name, *numbers) for name, numbers in DEVICES.items()}
     entries |= {
         "fd": Link("/proc/self/fd"),
-        "pts": Directory({}, 0o755),
-        "shm": Directory({}, 0o1777),
+        "pts": Folder(store),
+        "shm": Folder(store, permissions=0o1777),
         "stderr": Link("/proc/self/fd/2"),
         "stdin": Link("/proc/self/fd/0"),
         "stdout": Link("/proc/self/fd/1"),
     }
-    return Directory(entries, 0o755)
+    return Folder(store, entries)
 
 
-def _written(file: File) -> Node | None:
-    # A file that the user wrote down; one that only fails to open is there all the same.
+def written(file: File, store: Store) -> Node | None:
+    """What stands where the user wrote *file* down; one that only fails to open is there all the same."""
     if file.content is None and file.errno is None:
         return None
     content = file.content or b""
-    return FileNode(lambda: content, file.mode, None, NUMBERS[file.errno] if file.errno else 0)
+    return StoredFile(store, lambda: content, file.mode, None, NUMBERS[file.errno] if file.errno else 0)
+
+
+def replace_files(tree: Tree, before: tuple[File, ...], files: tuple[File, ...]) -> None:
+    """Let *files* be those that the user wrote down, instead of those *before*, in a tree that was written to."""
+    for path in {file.path for file in before} - {file.path for file in files}:
+        *folders, name = [part for part in path.split("/") if part not in ("", ".")] or [""]
+        _descend(tree.root, folders).forget(name)
+    for file in files:
+        place(tree.root, file.path, written(file, tree.store))
 
 
 def place(root: Directory, path: str, node: Node | None) -> None:
@@ -101,8 +125,13 @@ def _descend(root: Directory, parts: list[str]) -> Directory:
                 del stack[1:]
             rest += [each for each in target.split("/") if each not in ("", ".")][::-1]
             continue
-        folder = child if isinstance(child, Directory) else Directory({}, 0o755)
+        here = stack[-1]
+        folder = child if isinstance(child, Directory) else _empty(here)
         # Kept even where it was there: a folder that is made at each look-up would forget what is put into it.
-        stack[-1].put(part, folder)
+        here.put(part, folder)
         stack.append(folder)
     return stack[-1]
+
+
+def _empty(below: Directory) -> Directory:
+    return Folder(below.store) if isinstance(below, Folder) else Directory({}, 0o755)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from syscalls.light import dataclass
+from syscalls.tree.nodes import Node
 
 
 class VmSizes(NamedTuple):
@@ -66,3 +67,5 @@ class ProcessFacts:
     monotonic_ns: Callable[[], int] | None = None  # CLOCK_MONOTONIC now; None: as it was at the entry point
     cpu_ns: Callable[[], int] = int  # processor time that the program has used
     cwd: Callable[[], str] | None = None  # None: the World's
+    who: Callable[[], tuple[int, int]] | None = None  # user and group of new files; None: the World's
+    opened: Callable[[], Iterable[Node]] = tuple  # the nodes behind open descriptors

@@ -2,11 +2,13 @@
 
 Nodes belong to one tree and are made when they are first looked up.  Contents are rendered when a file is opened: a
 descriptor keeps reading what stood there at that moment, which is what one read of a /proc file sees on Linux too.
+What the guest can change stands in :mod:`syscalls.tree.stored`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from syscalls.abi import S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
@@ -17,15 +19,50 @@ class TreeError(SyscallError):
     """A path that leads nowhere, with Linux's error number: path_resolution(7), ERRORS of open(2)."""
 
 
+class Meta(NamedTuple):
+    """What a file system keeps of a file beside its contents.  Times are nanoseconds since 1970."""
+
+    uid: int
+    gid: int
+    atime: int
+    mtime: int
+    ctime: int
+    birth: int
+    links: int = 1
+
+
 class Node:
-    """A place in the tree.  *permissions* are the lower twelve bits of st_mode; the owner is user and group 0."""
+    """A place in the tree.  *permissions* are the lower twelve bits of st_mode.
+
+    *parent* and *name* are where it was last looked up or put, and say nothing once it is *gone*.  *born* names it for
+    good: the path where it was first found, or ``#`` and a number for what the guest created.  Without *meta* it
+    belongs to root and has the times of the World's beginning.
+    """
 
     kind = 0  # the upper bits of st_mode
-    __slots__ = ("path", "permissions")
+    __slots__ = ("born", "gone", "meta", "name", "parent", "permissions")
 
     def __init__(self, permissions: int) -> None:
         self.permissions = permissions
-        self.path = "/"  # where the tree holds it, without symbolic links; set when it is looked up
+        self.parent: Directory | None = None
+        self.name = self.born = ""
+        self.gone = False
+        self.meta: Meta | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the tree holds it, without symbolic links."""
+        names = []
+        node: Node = self
+        while node.parent is not None:
+            names.append(node.name)
+            node = node.parent
+        return "/" + "/".join(reversed(names))
+
+    @property
+    def place(self) -> str:
+        """The path as /proc/self/fd shows it: marked when the file is not there any more."""
+        return f"{self.path} (deleted)" if self.gone else self.path
 
     @property
     def mode(self) -> int:
@@ -38,9 +75,31 @@ class Node:
         return 0
 
     @property
+    def blocks(self) -> int | None:
+        """The st_blocks, or None where they follow from the size."""
+        return None
+
+    @property
+    def links(self) -> int:
+        """The st_nlink."""
+        return self.meta.links if self.meta else 1
+
+    @property
     def inode(self) -> int:
-        """A number that is the same in every run: a checksum of the path."""
-        return crc32(self.path.encode("utf-8", "surrogateescape")) or 1
+        """A number that is the same in every run: counted for what was created, else a checksum of the first path."""
+        if self.born.startswith("#"):
+            return FIRST_CREATED + int(self.born[1:])
+        return crc32((self.born or self.path).encode("utf-8", "surrogateescape")) or 1
+
+    def own_state(self) -> Any:
+        """Everything of its kind that a guest can change, as a value."""
+        return None
+
+    def become(self, state: Any) -> None:
+        """Put back what :meth:`own_state` returned."""
+
+
+FIRST_CREATED = 1 << 32  # inode numbers of what was created lie above all checksums
 
 
 class FileNode(Node):
@@ -88,7 +147,7 @@ class Link(Node):
 
     @property
     def size(self) -> int:
-        return 0 if self.path.startswith("/proc/") else len(self.target.encode("utf-8", "surrogateescape"))
+        return 0 if self.born.startswith("/proc/") else len(self.target.encode("utf-8", "surrogateescape"))
 
 
 class Device(Node):
@@ -127,8 +186,9 @@ class Directory(Node):
     def get(self, name: str) -> Node | None:
         """The child *name*, or None."""
         child = self._overlay[name] if name in self._overlay else self._derived(name)
-        if child is not None:
-            child.path = f"{self.path.rstrip('/')}/{name}"
+        if child is not None and (child.parent is not self or child.name != name or child.gone):
+            child.parent, child.name, child.gone = self, name, False
+            child.born = child.born or f"{self.born}/{name}"
         return child
 
     def _derived(self, name: str) -> Node | None:
@@ -144,6 +204,10 @@ class Directory(Node):
         """Let *node* (None: nothing) stand for *name*, whatever else is derived there."""
         self._overlay[name] = node
 
+    def forget(self, name: str) -> None:
+        """Let *name* be what is derived there again."""
+        self._overlay.pop(name, None)
+
     def names(self) -> list[str]:
         """The names of the children, sorted, without ``.`` and ``..``."""
         names = {*self._entries, *(self._more() if self._more else ())}
@@ -154,6 +218,10 @@ class Directory(Node):
     def subdirectories(self) -> int:
         """How many children are directories: st_nlink is two more."""
         return sum(1 for name in self.names() if isinstance(self.get(name), Directory))
+
+    @property
+    def links(self) -> int:
+        return self.subdirectories + 2
 
 
 def text(render: Callable[[], str], permissions: int = 0o444, shown_size: int | None = 0) -> FileNode:

@@ -19,11 +19,13 @@ HEADERS = (
     "linux/time.h", "linux/signal.h", "linux/futex.h", "linux/random.h", "linux/resource.h", "asm-generic/resource.h",
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
     "linux/sched.h",
+    "linux/openat2.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
 )  # fmt: skip
 
 # The kernel's own numbers, which no header gives to programs; each has its source beside it in abi.py.
 PRIVATE = {"TASK_SIZE", "MMAP_MIN_ADDR", "MAX_MAP_COUNT", "MAX_RW_COUNT", "N_SIGNALS", "IOV_MAX", "SIG_DFL", "SIG_IGN",
-           "R_OK", "W_OK", "X_OK", "F_OK", "O_ASYNC", "SIGSET_SIZE", "ROBUST_LIST_HEAD_SIZE", "RSEQ_SIZE"}  # fmt: skip
+           "R_OK", "W_OK", "X_OK", "F_OK", "O_ASYNC", "SIGSET_SIZE", "ROBUST_LIST_HEAD_SIZE", "RSEQ_SIZE", "UTIME_NOW",
+           "UTIME_OMIT"}  # fmt: skip
 # Constants that came after the oldest headers we build with (Linux 6.1).
 NEW = {"MADV_GUARD_INSTALL", "MADV_GUARD_REMOVE", "AT_HWCAP3", "AT_HWCAP4", "AT_RSEQ_FEATURE_SIZE", "AT_RSEQ_ALIGN",
        "SA_EXPOSE_TAGBITS", "MAP_32BIT"}  # fmt: skip
@@ -37,6 +39,10 @@ LAYOUTS = {
     "STACK_T": "stack_t",
     "IOVEC": "struct iovec",
     "STAT": "struct stat",
+    "STATX": "struct statx",
+    "STATFS": "struct statfs",
+    "FLOCK": "struct flock",
+    "OPEN_HOW": "struct open_how",
     "SYSINFO": "struct sysinfo",
     "ROBUST_LIST_HEAD": "struct robust_list_head",
     "CLONE_ARGS": "struct clone_args",
@@ -45,6 +51,11 @@ LAYOUTS = {
 FIELDS = {
     ("STAT", 3): "st_mode", ("STAT", 6): "st_rdev", ("STAT", 7): "st_size", ("STAT", 8): "st_blksize",
     ("STAT", 9): "st_blocks", ("STAT", 10): "st_atime", ("STAT", 12): "st_mtime", ("STAT", 14): "st_ctime",
+    ("STATX", 6): "stx_mode", ("STATX", 7): "stx_ino", ("STATX", 10): "stx_attributes_mask",
+    ("STATX", 11): "stx_atime", ("STATX", 13): "stx_btime", ("STATX", 15): "stx_ctime", ("STATX", 17): "stx_mtime",
+    ("STATX", 19): "stx_rdev_major", ("STATX", 21): "stx_dev_major", ("STATX", 23): "stx_mnt_id",
+    ("STATFS", 7): "f_fsid", ("STATFS", 9): "f_namelen", ("STATFS", 11): "f_flags",
+    ("FLOCK", 2): "l_start", ("FLOCK", 4): "l_pid",
     ("KERNEL_SIGACTION", 1): "sa_flags", ("KERNEL_SIGACTION", 2): "sa_restorer", ("KERNEL_SIGACTION", 3): "sa_mask",
     ("STACK_T", 1): "ss_flags", ("STACK_T", 2): "ss_size", ("SYSINFO", 4): "totalram", ("SYSINFO", 5): "freeram",
     ("SYSINFO", 10): "procs", ("SYSINFO", 11): "totalhigh", ("SYSINFO", 13): "mem_unit",

@@ -10,8 +10,6 @@ Linux 6.18.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 
@@ -30,53 +28,14 @@ from syscalls.errno import (
     ENOTTY,
     EPERM,
     ERANGE,
-    EROFS,
     ESRCH,
 )  # fmt: skip
 from syscalls.outcome import Exit, Hang, Killed
 from syscalls.row import ABSENT
 from syscalls.table import ROWS
-from tests.syscalls.bytememory import BAD, BRK, BUFFER, DATA, Guest, guest
-
-AT = abi.AT_FDCWD
-IN, OUT = 1024, 0  # where arguments and results stand in the argument page
-MINUS = -1
-MAPPED = 0x2000_0000
-
-Args = tuple[int, ...]
-
-
-class Case(NamedTuple):
-    """What a call answers; each part is made for a fresh guest.  None: the call cannot fail in that way."""
-
-    good: Callable[[Guest], tuple[Args, int]]
-    fault: Callable[[Guest], Args] | None = None
-    bad: Callable[[Guest], tuple[Args, int]] | None = None
-    check: Callable[[Guest], bool] = lambda _: True
-
-
-def path(g: Guest, text: str) -> int:
-    return g.put(text.encode() + b"\0", IN)
-
-
-def opened(g: Guest, text: str, flags: int = 0) -> int:
-    fd = g.call(257, AT, path(g, text), flags)
-    assert fd >= 0, text
-    return fd
-
-
-def mapped(g: Guest, n_pages: int = 4) -> int:
-    assert g.call(9, MAPPED, n_pages * 4096, 3, 0x32, MINUS) == MAPPED
-    return MAPPED
-
-
-def iovec(g: Guest, *pairs: tuple[int, int]) -> int:
-    return g.put(b"".join(struct.pack("<QQ", *pair) for pair in pairs), IN)
-
-
-def u64(g: Guest, offset: int = OUT) -> int:
-    return int.from_bytes(g.get(8, offset), "little")
-
+from tests.syscalls import filecases
+from tests.syscalls.bytememory import BAD, BRK, BUFFER, DATA, guest
+from tests.syscalls.casework import AT, IN, MAPPED, MINUS, Case, iovec, mapped, opened, path, u64
 
 NULL_FILE = "/dev/null"
 PMD = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
@@ -233,7 +192,7 @@ CASES: dict[str, Case] = {
     ),
     "fchdir": Case(lambda g: ((opened(g, "/tmp"),), 0), None, lambda g: ((1,), ENOTDIR)),
     "creat": Case(
-        lambda g: ((path(g, NULL_FILE), 0o644), 3), lambda g: (BAD, 0), lambda g: ((path(g, "/tmp/new"), 0), EROFS)
+        lambda g: ((path(g, NULL_FILE), 0o644), 3), lambda g: (BAD, 0), lambda g: ((path(g, "/tmp"), 0), EISDIR)
     ),
     "readlink": Case(
         lambda g: ((path(g, "/proc/self/exe"), BUFFER, 100), 10),
@@ -393,7 +352,7 @@ CASES: dict[str, Case] = {
         lambda g: (AT, BAD, 0, 0),
         lambda g: ((AT, path(g, PMD), 0, 0x8000), EINVAL),
     ),
-}  # fmt: skip
+} | filecases.CASES  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}
 

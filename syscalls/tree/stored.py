@@ -1,0 +1,438 @@
+"""What the guest can change: a file system in memory, over what the World wrote down and the host shows.
+
+A node is changed in place, and :class:`Store` notes what it was before its first change, so that a snapshot costs what
+was written and nothing where nothing was.  The pages of a file are immutable bytes that are replaced, never changed: a
+copy of the dictionary that holds them is a copy of the file.  Times are the World's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from syscalls.abi import S_IFIFO, S_ISGID, SEEK_DATA
+from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, SyscallError
+from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node
+
+PAGE = 4096
+SHIFT = 12
+ZEROS = bytes(PAGE)
+MAX_SIZE = (1 << 63) - 1  # MAX_LFS_FILESIZE
+NodeState = tuple[Any, ...]
+
+
+class StoreState:
+    """What :meth:`Store.save` returns: nodes with what they were at first (None: created) and what they are."""
+
+    __slots__ = ("created", "nodes", "used")
+
+    def __init__(self, nodes: tuple[tuple[Node, NodeState | None, NodeState], ...], used: int, created: int) -> None:
+        self.nodes, self.used, self.created = nodes, used, created
+
+
+def state_of(node: Node) -> NodeState:
+    """Everything of *node* that a guest can change."""
+    return node.permissions, node.meta, node.parent, node.name, node.gone, node.own_state()
+
+
+def restore_node(node: Node, state: NodeState) -> None:
+    """Put back what :func:`state_of` returned."""
+    node.permissions, node.meta, node.parent, node.name, node.gone, own = state
+    node.become(own)
+
+
+class Store:
+    """The accounts of one tree: what was changed, how much is stored, who and when."""
+
+    def __init__(
+        self,
+        begin: int,
+        limit: int,
+        now: Callable[[], int],
+        who: Callable[[], tuple[int, int]],
+        opened: Callable[[], Iterable[Node]],
+    ) -> None:
+        """Allow *limit* bytes of file contents, and a file for each page of that, as tmpfs does.
+
+        *begin* and *now* are times, *who* gives the user and group that create files, and *opened* the nodes that are
+        open, which live on when their last name is gone.
+        """
+        self.now, self.who, self._opened = now, who, opened
+        self.limit = limit // PAGE
+        self.original = Meta(0, 0, begin, begin, begin, begin)
+        self.used = self.created = 0
+        self.touched: dict[Node, NodeState | None] = {}
+
+    # Changing
+
+    def touch(self, node: Node) -> None:
+        """Note what *node* is, which is about to change; of what only its openers still know, nothing is noted."""
+        if node not in self.touched and not (node.gone and not node.links and node.born.startswith("#")):
+            self.touched[node] = state_of(node)
+
+    def meta(self, node: Node) -> Meta:
+        """What is kept of *node*."""
+        return node.meta or self.original
+
+    def change(self, node: Node, **values: Any) -> None:
+        """Change what is kept of *node*; its ctime is now."""
+        self.touch(node)
+        node.meta = self.meta(node)._replace(**{"ctime": self.now()} | values)
+
+    def written(self, node: Node) -> None:
+        """Let the contents of *node* be changed now."""
+        self.touch(node)
+        now = self.now()
+        node.meta = self.meta(node)._replace(mtime=now, ctime=now)
+
+    def adopt(self, node: Node, folder: Folder) -> None:
+        """Make *node*, which is new, a file of whoever runs, to be put into *folder*; raise ENOSPC."""
+        if len(self.touched) >= self.limit:
+            raise SyscallError(ENOSPC)
+        user, group = self.who()
+        if folder.permissions & S_ISGID:  # inode_init_owner
+            group = self.meta(folder).gid
+            if isinstance(node, Directory):
+                node.permissions |= S_ISGID
+        now = self.now()
+        node.meta = Meta(user, group, now, now, now, now, 0)
+        self.created += 1
+        node.born = f"#{self.created}"
+        self.touched[node] = None
+
+    def release(self, node: Node) -> None:
+        """Let go of *node*, whose last name is gone: one that was created is nobody's now but its openers'."""
+        if self.touched.get(node, ()) is None:
+            del self.touched[node]
+
+    def charge(self, pages: int) -> None:
+        """Account for *pages* more; raise ENOSPC where there is no room."""
+        if self.used + pages > self.limit:
+            self.used = self._recounted()  # files that are gone may have left room
+            if self.used + pages > self.limit:
+                raise SyscallError(ENOSPC)
+        self.used += pages
+
+    def _recounted(self) -> int:
+        live = dict.fromkeys(node for node in self.touched if node.links)
+        live.update(dict.fromkeys(self._opened()))
+        return sum(len(node.pages or ()) for node in live if isinstance(node, StoredFile))
+
+    @property
+    def free(self) -> int:
+        """Pages that can still be written."""
+        self.used = self._recounted()
+        return max(self.limit - self.used, 0)
+
+    # Snapshots
+
+    def save(self) -> StoreState | None:
+        """Everything that was changed, as a value; None while nothing was."""
+        if not self.created and not self.touched:
+            return None
+        nodes = dict(self.touched)
+        for node in self._opened():
+            if node.born.startswith("#"):
+                nodes.setdefault(node, None)  # open, and without a name
+        kept = tuple((node, before, state_of(node)) for node, before in nodes.items())
+        return StoreState(kept, self.used, self.created)
+
+    def restore(self, state: StoreState | None) -> None:
+        """Put back what :meth:`save` returned."""
+        if state is None and not self.created and not self.touched:
+            return
+        kept = {node for node, _, _ in state.nodes} if state else set()
+        for node in [node for node in self.touched if node not in kept]:
+            before = self.touched.pop(node)
+            if before is not None:
+                restore_node(node, before)
+        self.used, self.created = (state.used, state.created) if state else (0, 0)
+        for node, before, now in state.nodes if state else ():
+            self.touched[node] = before
+            restore_node(node, now)
+
+
+class StoredFile(FileNode):
+    """A regular file.  Until it is first written it is what *render* returns, and takes no room."""
+
+    __slots__ = ("length", "pages", "store")
+
+    def __init__(
+        self,
+        store: Store,
+        render: Callable[[], bytes] = bytes,
+        permissions: int = 0o644,
+        shown_size: int | None = None,
+        errno: int = 0,
+    ) -> None:
+        super().__init__(render, permissions, shown_size, errno)
+        self.store = store
+        self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
+        self.length = 0
+
+    @property
+    def size(self) -> int:
+        return super().size if self.pages is None else self.length
+
+    @property
+    def blocks(self) -> int | None:
+        return None if self.pages is None else len(self.pages) * (PAGE // 512)
+
+    def content(self) -> bytes:
+        return super().content() if self.pages is None else self.read(0, self.length)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to *size* bytes from *offset*."""
+        if self.pages is None:
+            return self.content()[offset : offset + size]
+        end = min(offset + size, self.length)
+        if offset >= end:
+            return b""
+        first, last = offset >> SHIFT, end - 1 >> SHIFT
+        at = offset & PAGE - 1
+        if first == last:
+            return self.pages.get(first, ZEROS)[at : at + end - offset]
+        get = self.pages.get
+        return b"".join([get(number, ZEROS) for number in range(first, last + 1)])[at : at + end - offset]
+
+    def _own(self, keep: bool = True) -> dict[int, bytes]:
+        # The pages, made of what is rendered when they are first needed.
+        self.store.touch(self)
+        if self.pages is None:
+            data = self.content() if keep else b""
+            self.store.charge(-(-len(data) // PAGE))
+            starts = range(0, len(data), PAGE)
+            self.pages = {start >> SHIFT: data[start : start + PAGE].ljust(PAGE, b"\0") for start in starts}
+            self.length = len(data)
+        return self.pages
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Store *data* at *offset* and return how many bytes of it; raise ENOSPC or EFBIG when none fits."""
+        if not data:
+            return 0
+        pages = self._own()
+        data = data[: max(MAX_SIZE - offset, 0)]
+        if not data:
+            raise SyscallError(EFBIG)
+        done = 0
+        while done < len(data):
+            number, at = offset + done >> SHIFT, offset + done & PAGE - 1
+            part = data[done : done + PAGE - at]
+            if len(part) == PAGE:
+                page = part
+            else:
+                old = pages.get(number, ZEROS)
+                page = old[:at] + part + old[at + len(part) :]
+            if number not in pages:
+                try:
+                    self.store.charge(1)
+                except SyscallError:
+                    if not done:
+                        raise
+                    break
+            pages[number] = page
+            done += len(part)
+        self.length = max(self.length, offset + done)
+        self.store.written(self)
+        return done
+
+    def truncate(self, size: int) -> None:
+        """Let the file be *size* bytes long."""
+        if size > MAX_SIZE:
+            raise SyscallError(EFBIG)
+        pages = self._own(keep=size > 0)
+        if size < self.length:
+            self._cut(pages, size)
+        self.length = size
+        self.store.written(self)
+
+    def _cut(self, pages: dict[int, bytes], size: int) -> None:
+        keep = -(-size >> SHIFT)
+        for number in [number for number in pages if number >= keep]:
+            del pages[number]
+            self.store.used -= 1
+        tail = size & PAGE - 1
+        if tail and size >> SHIFT in pages:
+            pages[size >> SHIFT] = pages[size >> SHIFT][:tail].ljust(PAGE, b"\0")
+
+    def allocate(self, offset: int, size: int, keep_size: bool) -> None:
+        """Give every page of the range a place; fallocate(2)."""
+        pages = self._own()
+        missing = [n for n in range(offset >> SHIFT, (offset + size - 1 >> SHIFT) + 1) if n not in pages]
+        self.store.charge(len(missing))
+        pages.update(dict.fromkeys(missing, ZEROS))
+        if not keep_size:
+            self.length = max(self.length, offset + size)
+        self.store.written(self)
+
+    def punch(self, offset: int, size: int) -> None:
+        """Let the range be a hole; FALLOC_FL_PUNCH_HOLE."""
+        pages, end = self._own(), offset + size
+        for number in [n for n in pages if offset < n + 1 << SHIFT and n << SHIFT < end]:
+            low, high = max(offset - (number << SHIFT), 0), min(end - (number << SHIFT), PAGE)
+            if high - low == PAGE:
+                del pages[number]
+                self.store.used -= 1
+            else:
+                pages[number] = pages[number][:low] + bytes(high - low) + pages[number][high:]
+        self.store.written(self)
+
+    def seek_hole(self, offset: int, whence: int) -> int:
+        """Where the next data or hole from *offset* on starts; lseek(2)."""
+        if not 0 <= offset < self.size:
+            raise SyscallError(ENXIO)
+        if self.pages is None:
+            return offset if whence == SEEK_DATA else self.size
+        number = offset >> SHIFT
+        if whence == SEEK_DATA:
+            after = min((n for n in self.pages if n >= number), default=None)
+            if after is None or after << SHIFT >= self.length:
+                raise SyscallError(ENXIO)
+            return max(after << SHIFT, offset)
+        while number in self.pages:
+            number += 1
+        return min(max(number << SHIFT, offset), self.length)
+
+    def own_state(self) -> Any:
+        return None if self.pages is None else (dict(self.pages), self.length)
+
+    def become(self, state: Any) -> None:
+        self.pages, self.length = (None, 0) if state is None else (dict(state[0]), state[1])
+
+
+class Fifo(Node):
+    """A named pipe: a place for readers and writers to meet; what goes through it is the business of the pipes."""
+
+    kind = S_IFIFO
+    __slots__ = ()
+
+
+class Folder(Directory):
+    """A directory whose entries the guest may change."""
+
+    __slots__ = ("_folders", "store")
+
+    def __init__(
+        self,
+        store: Store,
+        entries: Mapping[str, Entry] | None = None,
+        permissions: int = 0o755,
+        find: Callable[[str], Node | None] | None = None,
+        more: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
+        super().__init__(entries or {}, permissions, find, more)
+        self.store = store
+        self._folders: int | None = None  # how many children are directories, once counted
+
+    def put(self, name: str, node: Node | None) -> None:
+        super().put(name, node)
+        self._folders = None
+
+    @property
+    def subdirectories(self) -> int:
+        if self._folders is None:
+            self._folders = super().subdirectories
+        return self._folders
+
+    @property
+    def links(self) -> int:
+        if self.gone:
+            return 0
+        return 1 if self._more else super().links  # as file systems say that do not count
+
+    def is_empty(self) -> bool:
+        """Say whether there is no entry."""
+        return not self.names()
+
+    def attach(self, name: str, node: Node) -> None:
+        """Let *name* lead to *node*, which gets one link more."""
+        if self.gone:
+            raise SyscallError(ENOENT)
+        self.store.touch(self)
+        self.store.change(node, links=self.store.meta(node).links + 1)
+        self.put(name, node)
+        node.parent, node.name, node.gone = self, name, False
+        self.store.written(self)
+
+    def detach(self, name: str) -> None:
+        """Let *name* lead nowhere; what it led to has one link less."""
+        node = self.get(name)
+        assert node is not None
+        self.store.touch(self)
+        self.store.change(node, links=self.store.meta(node).links - 1)
+        self.put(name, None)
+        node.gone = True
+        self.store.written(self)
+        if isinstance(node, Directory) or not node.links:
+            self.store.release(node)
+
+    def move(self, name: str, target: Folder, new: str) -> None:
+        """Let what *name* leads to be at *new* in *target*, where nothing may be."""
+        node = self.get(name)
+        assert node is not None
+        for each in (self, target, node):
+            self.store.touch(each)
+        self.put(name, None)
+        target.put(new, node)
+        node.parent, node.name, node.gone = target, new, False
+        self.store.change(node)
+        self.store.written(self)
+        self.store.written(target)
+
+    def swap(self, name: str, target: Folder, new: str) -> None:
+        """Exchange what *name* here and *new* in *target* lead to."""
+        one, other = self.get(name), target.get(new)
+        assert one is not None
+        assert other is not None
+        for node in (self, target, one, other):
+            self.store.touch(node)
+        self.put(name, other)
+        target.put(new, one)
+        other.parent, other.name, one.parent, one.name = self, name, target, new
+        self.store.change(one)
+        self.store.change(other)
+        self.store.written(self)
+        self.store.written(target)
+
+    # Creating
+
+    def _new(self, name: str, node: Node) -> None:
+        if self.gone:
+            raise SyscallError(ENOENT)
+        self.store.adopt(node, self)
+        self.attach(name, node)
+
+    def new_file(self, name: str, permissions: int) -> StoredFile:
+        """Create an empty regular file."""
+        node = StoredFile(self.store, permissions=permissions)
+        node.pages = {}
+        self._new(name, node)
+        return node
+
+    def new_unnamed(self, permissions: int) -> StoredFile:
+        """Create an empty regular file without a name; O_TMPFILE."""
+        node = StoredFile(self.store, permissions=permissions)
+        node.pages = {}
+        self.store.adopt(node, self)
+        node.parent, node.name, node.gone = self, f"#{node.inode}", True
+        self.store.release(node)
+        return node
+
+    def new_folder(self, name: str, permissions: int) -> None:
+        """Create an empty directory."""
+        self._new(name, Folder(self.store, permissions=permissions))
+
+    def new_link(self, name: str, target: str) -> None:
+        """Create a symbolic link."""
+        self._new(name, Link(target))
+
+    def new_fifo(self, name: str, permissions: int) -> None:
+        """Create a named pipe."""
+        self._new(name, Fifo(permissions))
+
+    def own_state(self) -> Any:
+        return dict(self._overlay)
+
+    def become(self, state: Any) -> None:
+        self._overlay = dict(state)
+        self._folders = None
