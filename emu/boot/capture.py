@@ -1,8 +1,9 @@
 """Observation of a boot: which catalogued functions were entered and left, and what happened in between.
 
-At each entry and return everything new since the last one (system calls, changed globals, instructions) is put down
-to the innermost function.  Entries are watched by a hook on a function's first instruction, returns by a hook on the
-return address, made when the function is first entered from there.
+At each entry and return, and when another thread gets the CPU, everything new since the last one (system calls,
+changed globals, instructions) is put down to the innermost function of the thread that ran.  Entries are watched by a
+hook on a function's first instruction, returns by a hook on the return address, made when the function is first
+entered from there.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Frame:
     pc: int
     sp: int  # at entry, where the return address is
     returns_to: int | None
-    entered_at: int  # instructions executed before it
+    entered_at: int  # instructions that its thread executed before it
     instructions: int = 0
     children: int = 0  # instructions of catalogued functions that it called
     returned: bool = False
@@ -77,7 +78,11 @@ class Capture:
 
     def _begin(self) -> None:
         self.frames: list[Frame] = []  # every call, in order of entry
-        self._stack: list[int] = []  # indices of those that are still running
+        self._stack: list[int] = []  # indices of those that are still running, in the thread that runs
+        self._stacks: dict[int, list[int]] = {}  # of the other threads
+        self._ran: dict[int, int] = {}  # instructions of each of those
+        self._others = 0  # instructions that all threads but this one executed
+        self.machine.switched = self._switched
         self._seen_syscalls = 0
         self.after_call: list[int] = []  # for each system call, the index of the frame that was the newest
         self.notes: list[str] = []
@@ -111,6 +116,18 @@ class Capture:
         self.notes.append(f"only the first {MAX_CALLS} calls of bootstrap functions were observed")
 
     # Events
+
+    def _switched(self, before: int, after: int) -> None:
+        # Thread *before* makes room for *after*.
+        self.mark()
+        total = self.machine.total()
+        self._stacks[before], self._ran[before] = self._stack, total - self._others
+        self._stack = self._stacks.pop(after, [])
+        self._others = total - self._ran.pop(after, 0)
+
+    def _now(self) -> int:
+        # Instructions that this thread executed so far.
+        return self.machine.total() - self._others
 
     def mark(self) -> None:
         """Put everything new since the last mark down to the innermost function."""
@@ -147,7 +164,7 @@ class Capture:
             return
         self.mark()
         parent = self._stack[-1] if self._stack else None
-        now = self.machine.total()
+        now = self._now()
         frame = Frame(row.name, function, caller, len(self._stack), parent, pc, sp, returns_to, now)
         frame.arguments = self._arguments(row.name, registers, sp)
         self._stack.append(len(self.frames))
@@ -185,7 +202,7 @@ class Capture:
         if not self._stack or self.frames[self._stack[-1]].sp >= sp or self.machine.at_limit():
             return  # another way to the same instruction
         self.mark()
-        now = self.machine.total()
+        now = self._now()
         while self._stack and self.frames[self._stack[-1]].sp < sp:
             frame = self.frames[self._stack.pop()]
             frame.instructions = now - frame.entered_at
@@ -198,12 +215,16 @@ class Capture:
     def finish(self) -> None:
         """The boot is over: close what is still running."""
         self.mark()
-        now = self.machine.total()
-        while self._stack:
-            frame = self.frames[self._stack.pop()]
+        self._close(self._stack, self._now())
+        for tid, stack in self._stacks.items():
+            self._close(stack, self._ran[tid])
+
+    def _close(self, stack: list[int], now: int) -> None:
+        while stack:
+            frame = self.frames[stack.pop()]
             frame.instructions = now - frame.entered_at
-            if self._stack:
-                self.frames[self._stack[-1]].children += frame.instructions
+            if stack:
+                self.frames[stack[-1]].children += frame.instructions
 
     def values_now(self) -> dict[str, Any]:
         """Every leaf that ever changed, with its value now: what a slice or string refers to may have changed since."""

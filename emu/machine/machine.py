@@ -111,6 +111,8 @@ class Machine:
         self.before_call: CallFilter | None = None
         # An observer's: called with the task that ran and the instructions so far, before the next one is chosen.
         self.between: Callable[[int, int], None] | None = None
+        # Another's: called with the task that ran and the one that is going to, nothing of which has happened yet.
+        self.switched: Callable[[int, int], None] | None = None
         self._held_call: str | None = None  # a call that the guest stands before, and that is let through next
         self._held_pc = self._within = 0  # of it: its place, and how many instructions of its block came before
 
@@ -273,6 +275,8 @@ class Machine:
             if following is None:
                 assert kernel.exit is not None
                 return self._ended(kernel.exit, self.pc)
+            if following is not task and self.switched is not None:
+                self.switched(task.tid, following.tid)
             self.task = task = following
             if task.tid != on_engine:
                 self.contexts.load(task.tid)
