@@ -41,6 +41,7 @@ F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 5, 6, 7, 36
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 F_ADD_SEALS, F_GET_SEALS = 1033, 1034
 F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE = 1, 2, 4, 8, 16
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 FD_CLOEXEC = 1
 SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE = 0, 1, 2, 3, 4
 F_OK, X_OK, W_OK, R_OK = 0, 1, 2, 4
@@ -103,6 +104,16 @@ FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 3, 4, 5
 FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME = 128, 256
 GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE = 1, 2, 4
 
+# poll(2), epoll_ctl(2), eventfd(2), timerfd_create(2), pipe(7), ioctl(2)
+POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
+POLLRDNORM, POLLRDBAND, POLLWRNORM, POLLWRBAND, POLLRDHUP = 0x40, 0x80, 0x100, 0x200, 0x2000
+EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
+EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET = 1 << 28, 1 << 29, 1 << 30, 1 << 31
+EPOLL_CLOEXEC, EFD_SEMAPHORE = 0o2000000, 1
+TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
+PIPE_BUF = 4096
+FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC = 0x541B, 0x5421, 0x5450, 0x5451, 0x5452
+
 # getrlimit(2); RLIM_INFINITY is "no limit"
 RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS = 0, 1, 2, 3, 4, 5
 RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING = 6, 7, 8, 9, 10, 11
@@ -132,6 +143,9 @@ ROBUST_LIST_HEAD = Struct("<QqQ")  # struct robust_list_head: list, futex_offset
 CLONE_ARGS = Struct("<11Q")  # struct clone_args
 STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
 IOVEC = Struct("<QQ")
+EPOLL_EVENT = Struct("<IQ")  # struct epoll_event: packed on x86-64
+POLLFD = Struct("<ihh")  # struct pollfd: fd, events, revents
+ITIMERSPEC = Struct("<qqqq")  # struct itimerspec: the interval, the time until the next
 # struct stat: dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, then three (seconds, nanoseconds)
 STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")
 # struct statx: mask, blksize, attributes, nlink, uid, gid, mode, ino, size, blocks, attributes_mask, then four

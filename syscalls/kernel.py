@@ -19,6 +19,7 @@ from syscalls import abi, release, rlimits
 from syscalls.buffers import capture, store
 from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
+from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, OutOfFrames
 from syscalls.light import replace
@@ -39,6 +40,7 @@ from syscalls.waits import INTERRUPTED, TIMEOUT, Blocked, Channel, PendingCall, 
 from syscalls.world import File, World
 
 if TYPE_CHECKING:
+    from syscalls.files.opened import OpenFile
     from syscalls.tree import StoreState, Tree
 
     TreeState = tuple[Tree, StoreState]
@@ -91,7 +93,7 @@ class Kernel:
         process = Process(me.pid, me.ppid, program, world.cwd)
         process.mem, process.rlimits = mem, rlimits.initial(world)
         process.space = AddressSpace(world, mem, program, process.rlimits)
-        process.files = FileTable(process.rlimits, me.closed_fds)
+        process.files = FileTable(process.rlimits, self.let_go, me.closed_fds)
         self.processes = {process.pid: process}
         self.enter(process)
         comm = program.name.encode("utf-8", "surrogateescape")[:15].decode("utf-8", "surrogateescape")
@@ -101,6 +103,7 @@ class Kernel:
         self.born: list[tuple[Task, Task, int]] = []  # parent, child, its stack (0: the parent's): not running yet
         self.gone: list[Task] = []  # tasks that ended, for the machine to forget
         self.last_tid = process.pid
+        self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use
         self.output: list[tuple[int, bytes]] = []  # what was written to standard output (1) and error (2)
@@ -404,6 +407,15 @@ class Kernel:
             if self.last_tid not in self.tasks and self.last_tid not in self.processes:
                 return self.last_tid
         raise SyscallError(EAGAIN)
+
+    def new_number(self) -> int:
+        """Return the number of a new pipe, socket or the like."""
+        self.last_number += 1
+        return self.last_number
+
+    def let_go(self, file: OpenFile) -> None:
+        """Learn that nothing refers to *file* any more."""
+        file.released(self)
 
     def forget(self, task: Task) -> None:
         """Let *task* be gone, clearing the word it asked to have cleared; set_tid_address(2)."""

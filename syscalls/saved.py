@@ -42,6 +42,7 @@ class KernelState:
     scheduler: SchedulerState
     last_tid: int
     tree: TreeState | None  # None: the guest has changed no file
+    last_number: int
 
 
 def save(k: Kernel) -> KernelState:
@@ -67,6 +68,7 @@ def save(k: Kernel) -> KernelState:
         scheduler=k.scheduler.state(),
         last_tid=k.last_tid,
         tree=k.tree_state(),
+        last_number=k.last_number,
     )
 
 
@@ -90,6 +92,6 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit
     k.scheduler.restore(state.scheduler)
-    k.last_tid, k.yielded = state.last_tid, False
+    k.last_tid, k.last_number, k.yielded = state.last_tid, state.last_number, False
     k.born.clear()
     k.gone.clear()

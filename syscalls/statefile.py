@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from syscalls import outcome
+from syscalls import keptfile, outcome
 from syscalls.events import SyscallEvent
-from syscalls.files.opened import Device, Directory, Facts, FileBacking, OpenFile, PathOnly, Plain, Regular, Stream
+from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
 from syscalls.program import ProgramFile
 from syscalls.saved import KernelState
 from syscalls.scheduler import SchedulerState
 from syscalls.statetree import Reader, Writer
 from syscalls.tasks import Task
-from syscalls.tree import StoredFile, nodes
 from syscalls.vma import Backing, Vma, VmaList
 from syscalls.waits import PendingCall, Wait
 
@@ -30,9 +29,6 @@ Json = dict[str, Any]
 ENDS: dict[str, Any] = {
     "exit": outcome.Exit, "killed": outcome.Killed, "hang": outcome.Hang, "unsupported": outcome.Unsupported,
 }  # fmt: skip
-FILES: dict[str, type[OpenFile]] = {
-    kind.__name__: kind for kind in (Regular, Plain, Directory, PathOnly, Device, Stream)
-}
 
 
 def to_json(state: KernelState) -> Json:
@@ -50,6 +46,7 @@ def to_json(state: KernelState) -> Json:
         "tasks": [_task(copy) for _, copy in state.tasks],
         "scheduler": state.scheduler._asdict(),
         "last_tid": state.last_tid,
+        "last_number": state.last_number,
         "actions": list(state.actions.items()),
         "slept_ns": state.slept_ns,
         "entropy": state.entropy,
@@ -86,6 +83,7 @@ def from_json(data: Json, k: Kernel) -> KernelState:
         exit=None if data["exit"] is None else ENDS[data["exit"]["kind"]](**data["exit"]),
         scheduler=_made_scheduler(data["scheduler"]),
         last_tid=int(data["last_tid"]),
+        last_number=int(data["last_number"]),
     )
 
 
@@ -123,67 +121,24 @@ def _made_backing(data: Json) -> Backing:
 
 
 def _files(state: KernelState, tree: Writer) -> Json:
-    descriptors, positions, close_on_exec = state.files
-    numbers = {file: number for number, file in enumerate(positions)}
+    descriptors, values, close_on_exec = state.files
+    opened, places = keptfile.to_json(values, tree)
     return {
-        "opened": [_opened(file, tree, *place) for file, place in positions.items()],
-        "descriptors": [(fd, numbers[file]) for fd, file in descriptors.items()],
+        "opened": opened,
+        "descriptors": [(fd, places[file]) for fd, file in descriptors.items()],
         "close_on_exec": sorted(close_on_exec),
     }
 
 
-def _opened(file: OpenFile, tree: Writer, position: int, flags: int, state: Any) -> Json:
-    kind = type(file)
-    own: Json = {}
-    if isinstance(file, Regular):
-        own = {"data": file.data.hex()}
-    elif isinstance(file, Plain):
-        own = {"base": file.base.hex()}
-    elif isinstance(file, Directory):
-        own = {"names": list(state)}
-    elif isinstance(file, Device):
-        own = {"name": file.name}
-    elif isinstance(file, Stream):
-        own = {"number": file.number}
-    return {
-        "kind": kind.__name__,
-        "path": file.path.hex(),
-        "flags": flags,
-        "position": position,
-        "node": tree.refer(file.node),
-        "facts": list(file.facts),
-        **own,
-    }
-
-
-def _made_opened(data: Json, tree: Reader) -> OpenFile:
-    kind = FILES[data["kind"]]
-    fields_of_facts: list[Any] = [tuple(item) if isinstance(item, list) else item for item in data["facts"]]
-    facts = Facts(*fields_of_facts)
-    path, flags, node = bytes.fromhex(data["path"]), int(data["flags"]), tree.find(data["node"])
-    if kind is Regular:
-        return Regular(path, flags, facts, bytes.fromhex(data["data"]))
-    if kind is Plain and isinstance(node, StoredFile):
-        return Plain(path, flags, facts, node, bytes.fromhex(data["base"]))
-    if kind is Directory and isinstance(node, nodes.Directory):
-        return Directory(path, flags, facts, node)
-    if kind is Device:
-        return Device(path, flags, facts, data["name"], node)
-    if kind is Stream:
-        return Stream(data["number"])
-    if kind is PathOnly:
-        return PathOnly(path, flags, facts, node)
-    raise ValueError(f"{data['node']} is no {data['kind']}")
-
-
 def _made_files(data: Json, tree: Reader) -> FileTableState:
-    opened = [_made_opened(file, tree) for file in data["opened"]]
-    states = [
-        (int(file["position"]), int(file["flags"]), tuple(file["names"]) if "names" in file else None)
-        for file in data["opened"]
-    ]
-    descriptors = {int(fd): opened[number] for fd, number in data["descriptors"]}
-    return descriptors, dict(zip(opened, states, strict=True)), set(data["close_on_exec"])
+    values, opened = keptfile.from_json(data["opened"], tree)
+    descriptors: dict[int, OpenFile] = {}
+    for fd, place in data["descriptors"]:
+        file = opened[place]
+        if not isinstance(file, OpenFile):
+            raise TypeError(f"descriptor {fd} is not an open file")
+        descriptors[int(fd)] = file
+    return descriptors, values, set(data["close_on_exec"])
 
 
 def _task(task: Task) -> Json:

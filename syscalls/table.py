@@ -11,6 +11,7 @@ from syscalls import madvise as advice
 from syscalls import memory as mem
 from syscalls.errno import ENOSYS
 from syscalls.files import listing, paths, rows, status, table, transfer
+from syscalls.files.pollrows import ROWS as POLL_ROWS
 from syscalls.kinds import (
     ADDR,
     DIRFD,
@@ -89,7 +90,8 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(13, "rt_sigaction", (SIGNAL, in_struct("sigaction", 32), out_struct("sigaction", 32), SIZE), ZERO,
             signals.rt_sigaction, PARTIAL, NO_HANDLERS),
     Syscall(14, "rt_sigprocmask", (HOW, SIGSET, NEW_SIGSET, SIZE), ZERO, signals.rt_sigprocmask, PARTIAL, NO_HANDLERS),
-    Syscall(16, "ioctl", (FD, UINT, ADDR), ZERO, table.ioctl, PARTIAL, "Every request is ENOTTY."),
+    Syscall(16, "ioctl", (FD, UINT, ADDR), ZERO, table.ioctl, PARTIAL,
+            "FIOCLEX, FIONCLEX, FIONBIO; FIONREAD of pipes and sockets."),
     Syscall(17, "pread64", (FD, out_buf(2), SIZE, LONG), COUNT, transfer.pread64),
     Syscall(18, "pwrite64", (FD, in_buf(2), SIZE, LONG), COUNT, transfer.pwrite64),
     Syscall(19, "readv", (FD, out_vector(2), SIZE), COUNT, transfer.readv),
@@ -112,7 +114,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(62, "kill", (PID, SIGNAL), ZERO, signals.kill, PARTIAL, NO_HANDLERS),
     Syscall(63, "uname", (out_struct("utsname", 390),), ZERO, process.uname),
     Syscall(72, "fcntl", (FD, FCNTL, ULONG), NUMBER, table.fcntl, PARTIAL,
-            "Descriptor commands only: locks, leases, owners and pipe sizes are EINVAL."),
+            "Descriptors and pipe sizes only: locks, leases and owners are EINVAL."),
     Syscall(79, "getcwd", (out_buf(1), SIZE), COUNT, paths.getcwd),
     Syscall(80, "chdir", (PATH,), ZERO, paths.chdir),
     Syscall(81, "fchdir", (FD,), ZERO, paths.fchdir),
@@ -185,4 +187,5 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(324, "membarrier", (INT, UINT, INT), NUMBER, fails(ENOSYS), ABSENT,
             "Looks like a kernel built without CONFIG_MEMBARRIER."),
     Syscall(435, "clone3", (in_buf(1), SIZE), NUMBER, clone.clone3, PARTIAL, ONLY_THREADS, (5, 3)),
+    *POLL_ROWS,
 )  # fmt: skip

@@ -7,14 +7,16 @@ opened; those of a file that can be written are the node's own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from syscalls import abi
-from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENXIO, ESPIPE, SyscallError
+from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENOTTY, ENXIO, ESPIPE, SyscallError
+from syscalls.files.kept import Kept
 from syscalls.waits import Blocked, Channel, Wait
 
 if TYPE_CHECKING:
     from syscalls import tree
+    from syscalls.files.pollable import Watch
     from syscalls.kernel import Kernel
     from syscalls.tree import Node, StoredFile
     from syscalls.vma import Backing
@@ -58,32 +60,45 @@ def live(facts: Facts, node: Node) -> Facts:
     )
 
 
-class OpenFile:
+class OpenFile(Kept):
     """An open file.
 
     *path* is spelled as it was opened, *position* is where the next read happens, *flags* are what F_GETFL shows.
-    *node* is what the guest's tree has for it, if that can change.
+    *node* is what the guest's tree has for it, if that can change.  *refs* counts the descriptors that refer to it;
+    *watchers* are the epoll instances that do.
     """
 
-    __slots__ = ("_facts", "flags", "node", "path", "position")
+    __slots__ = ("_facts", "flags", "node", "path", "position", "refs", "watchers")
 
     seekable = True
 
     def __init__(self, path: bytes, flags: int, facts: Facts, node: Node | None = None) -> None:
         self.path, self.flags, self._facts, self.node = path, flags, facts, node
-        self.position = 0
+        self.position = self.refs = 0
+        self.watchers: list[Watch] = []
+
+    @property
+    def pollable(self) -> bool:
+        """Whether epoll takes it; poll(2) takes every file."""
+        return False
+
+    def ready(self, k: Kernel) -> int:
+        """Return what can be done without waiting, as poll(2)'s events."""
+        return abi.POLLIN | abi.POLLOUT | abi.POLLRDNORM | abi.POLLWRNORM
+
+    def released(self, k: Kernel) -> None:
+        """Learn that the last descriptor was closed."""
+        for watch in list(self.watchers):
+            watch.epoll.forget(watch)
+
+    def ioctl(self, k: Kernel, request: int, arg: int) -> int:
+        """Do what *request* asks of this kind of file; raise ENOTTY."""
+        raise SyscallError(ENOTTY)
 
     @property
     def facts(self) -> Facts:
         """What stat says of it now."""
         return self._facts if self.node is None else live(self._facts, self.node)
-
-    def own_state(self) -> Any:
-        """What of its kind can change, beside position and flags, as a value."""
-        return None
-
-    def become(self, state: Any) -> None:
-        """Put back what :meth:`own_state` returned."""
 
     @property
     def readable(self) -> bool:
@@ -149,6 +164,10 @@ class Regular(OpenFile):
 
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
         return self.data[offset : offset + size]
+
+    @property
+    def pollable(self) -> bool:
+        return self.facts.filesystem != DISK  # proc_reg_poll, kernfs_fop_poll
 
     def write(self, k: Kernel, data: bytes) -> int:
         raise SyscallError(EIO)  # only files of procfs are ever open for writing: proc_reg_write without a handler
@@ -230,12 +249,6 @@ class Directory(OpenFile):
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
         raise SyscallError(EISDIR)
 
-    def own_state(self) -> Any:
-        return self.names
-
-    def become(self, state: Any) -> None:
-        self.names = state
-
 
 class PathOnly(OpenFile):
     """A file opened with O_PATH: it has a place and facts, and no contents.  open(2)."""
@@ -291,6 +304,10 @@ class Stream(OpenFile):
         super().__init__(facts.place.encode(), abi.O_WRONLY if number else abi.O_RDONLY, facts)
         self.number = number
 
+    @property
+    def pollable(self) -> bool:
+        return True
+
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
         if k.stdin is None or not size:
             return b""
@@ -307,6 +324,9 @@ class Stream(OpenFile):
         except OSError as error:  # of the host: nobody reads any more, the disk is full
             raise SyscallError(error.errno or EIO) from error
         return len(data)
+
+    def ready(self, k: Kernel) -> int:
+        return abi.POLLOUT | abi.POLLWRNORM if self.number else abi.POLLIN | abi.POLLRDNORM
 
     def seek(self, offset: int, whence: int) -> int:
         raise SyscallError(ESPIPE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Container, Iterable
+from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EMFILE, ENOTTY, SyscallError
+from syscalls.errno import EBADF, EINVAL, EMFILE, SyscallError
+from syscalls.files import kept
 from syscalls.files.opened import OpenFile, Stream
 
 if TYPE_CHECKING:
@@ -14,20 +15,35 @@ if TYPE_CHECKING:
     from syscalls.tasks import Task
 
 
-FileTableState = tuple[dict[int, OpenFile], dict[OpenFile, tuple[int, int, Any]], set[int]]
-"""Descriptors, the (position, flags, own state) of each file, and the descriptors that close on exec."""
+FileTableState = tuple[dict[int, OpenFile], kept.Snapshot, set[int]]
+"""Descriptors, the values of each file and of what it holds, and the descriptors that close on exec."""
 
 
 class FileTable:
     """The descriptors of the process."""
 
-    __slots__ = ("_close_on_exec", "_files", "_rlimits")
+    __slots__ = ("_close_on_exec", "_files", "_let_go", "_rlimits")
 
-    def __init__(self, rlimits: list[tuple[int, int]], closed: Container[int] = ()) -> None:
-        """Open 0, 1 and 2, but those that are *closed*.  *rlimits* are those of the process, which change in place."""
-        self._files: dict[int, OpenFile] = {fd: Stream(fd) for fd in (0, 1, 2) if fd not in closed}
+    def __init__(
+        self, rlimits: list[tuple[int, int]], let_go: Callable[[OpenFile], None], closed: Container[int] = ()
+    ) -> None:
+        """Open 0, 1 and 2, but those that are *closed*.  *rlimits* are those of the process, which change in place.
+
+        *let_go* is told of each file that no descriptor of any table refers to any more.
+        """
+        self._files: dict[int, OpenFile] = {}
         self._close_on_exec: set[int] = set()
-        self._rlimits = rlimits
+        self._rlimits, self._let_go = rlimits, let_go
+        for fd in (0, 1, 2):
+            if fd not in closed:
+                self.put(fd, Stream(fd))
+
+    def copy(self, rlimits: list[tuple[int, int]]) -> FileTable:
+        """Return a table of the same files for another process, whose limits are *rlimits*."""
+        other = FileTable(rlimits, self._let_go, (0, 1, 2))
+        for fd, file in self._files.items():
+            other.put(fd, file, fd in self._close_on_exec)
+        return other
 
     def get(self, fd: int) -> OpenFile:
         """Return the file behind *fd*; raise EBADF."""
@@ -56,18 +72,42 @@ class FileTable:
 
     def put(self, fd: int, file: OpenFile, close_on_exec: bool = False) -> int:
         """Let *fd* refer to *file*, whatever it referred to, and return it."""
+        before = self._files.get(fd)
+        file.refs += 1
         self._files[fd] = file
         if close_on_exec:
             self._close_on_exec.add(fd)
         else:
             self._close_on_exec.discard(fd)
+        if before is not None:
+            self.let_go(before)
         return fd
+
+    def put_pair(self, k: Kernel, addr: int, first: OpenFile, second: OpenFile, close_on_exec: bool) -> None:
+        """Open two files at once and store their descriptors at *addr*; open neither if that fails."""
+        low = self.lowest()
+        high = self.lowest(low + 1)
+        k.mem.write(addr, abi.U32.pack(low) + abi.U32.pack(high))
+        self.put(low, first, close_on_exec)
+        self.put(high, second, close_on_exec)
+
+    def let_go(self, file: OpenFile) -> None:
+        """Count one reference to *file* less."""
+        file.refs -= 1
+        if not file.refs:
+            self._let_go(file)
 
     def drop(self, fd: int) -> None:
         """Close *fd*; raise EBADF."""
-        self.get(fd)
+        file = self.get(fd)
         del self._files[fd]
         self._close_on_exec.discard(fd)
+        self.let_go(file)
+
+    def clear(self) -> None:
+        """Close every descriptor, the lowest first."""
+        for fd in self.fds():
+            self.drop(fd)
 
     def open_files(self) -> Iterable[OpenFile]:
         """Return the open files, those with several descriptors several times."""
@@ -83,16 +123,13 @@ class FileTable:
 
     def state(self) -> FileTableState:
         """Return a copy of everything that can change."""
-        states = {file: (file.position, file.flags, file.own_state()) for file in self._files.values()}
-        return dict(self._files), states, set(self._close_on_exec)
+        return dict(self._files), kept.snapshot(self._files.values()), set(self._close_on_exec)
 
     def restore(self, state: FileTableState) -> None:
         """Put back what :meth:`state` returned."""
-        files, positions, close_on_exec = state
+        files, values, close_on_exec = state
         self._files, self._close_on_exec = dict(files), set(close_on_exec)
-        for file, (position, flags, own) in positions.items():
-            file.position, file.flags = position, flags
-            file.become(own)
+        kept.restore(values)
 
 
 def close(k: Kernel, t: Task, fd: int) -> int:
@@ -149,7 +186,7 @@ SETTABLE = abi.O_APPEND | abi.O_NONBLOCK | abi.O_ASYNC | abi.O_DIRECT | abi.O_NO
 
 
 def fcntl(k: Kernel, t: Task, fd: int, command: int, arg: int) -> int:
-    """Operate on a descriptor; fcntl(2).  Commands that are not listed (locks, leases, pipes) are EINVAL."""
+    """Operate on a descriptor; fcntl(2).  Commands that are not listed (locks, leases) are EINVAL."""
     file = k.files.get(fd)
     path_only = file.flags & abi.O_PATH
     if command in (abi.F_DUPFD, abi.F_DUPFD_CLOEXEC):
@@ -168,11 +205,30 @@ def fcntl(k: Kernel, t: Task, fd: int, command: int, arg: int) -> int:
     if command == abi.F_SETFL:
         file.flags = file.flags & ~SETTABLE | arg & SETTABLE
         return 0
+    if command in (abi.F_GETPIPE_SZ, abi.F_SETPIPE_SZ):
+        return pipe_size(k, file, arg if command == abi.F_SETPIPE_SZ else None)
     raise SyscallError(EINVAL)
 
 
-def ioctl(k: Kernel, t: Task, fd: int, request: int, arg: int) -> int:
-    """Refuse: no file here is a terminal or a device with commands of its own.  ioctl(2)."""
-    if k.files.get(fd).flags & abi.O_PATH:
+def pipe_size(k: Kernel, file: OpenFile, size: int | None) -> int:
+    """Return how many bytes the pipe *file* holds, having set it to *size* unless that is None; EBADF for others."""
+    from syscalls.files.pipes import PAGE, PipeEnd
+
+    if not isinstance(file, PipeEnd):
         raise SyscallError(EBADF)
-    raise SyscallError(ENOTTY)
+    return file.pipe.most * PAGE if size is None else file.pipe.resize(k, size & 0xFFFF_FFFF)
+
+
+def ioctl(k: Kernel, t: Task, fd: int, request: int, arg: int) -> int:
+    """Do what every file can: the flags of the descriptor; the rest is the file's own.  ioctl(2)."""
+    file = k.files.get(fd)
+    if file.flags & abi.O_PATH:
+        raise SyscallError(EBADF)
+    if request in (abi.FIOCLEX, abi.FIONCLEX):
+        k.files.put(fd, file, request == abi.FIOCLEX)
+        return 0
+    if request == abi.FIONBIO:
+        (on,) = abi.U32.unpack(k.mem.read(arg, 4))
+        file.flags = file.flags & ~abi.O_NONBLOCK | (abi.O_NONBLOCK if on else 0)
+        return 0
+    return file.ioctl(k, request, arg)

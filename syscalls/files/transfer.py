@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
 from syscalls.files.opened import Directory, OpenFile
+from syscalls.files.pollable import Pollable, gather, scatter
 from syscalls.guest import GuestFault
 from syscalls.waits import Blocked
 
@@ -119,6 +120,8 @@ def check_readable(k: Kernel, file: OpenFile) -> None:
 def read(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
     """Read up to *size* bytes from the file's position; read(2)."""
     file = source(k, fd)
+    if isinstance(file, Pollable):
+        return scatter(k, t, file, [(addr, min(size, abi.MAX_RW_COUNT))])
     check_readable(k, file)
     done = fill(k, file, file.position, addr, min(size, abi.MAX_RW_COUNT))
     file.position += done if file.seekable else 0
@@ -137,7 +140,10 @@ def pread64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> i
 
 def write(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
     """Write *size* bytes at the file's position; write(2)."""
-    return append(k, target(k, fd), addr, min(size, abi.MAX_RW_COUNT))
+    file = target(k, fd)
+    if isinstance(file, Pollable):
+        return gather(k, t, file, [(addr, min(size, abi.MAX_RW_COUNT))])
+    return append(k, file, addr, min(size, abi.MAX_RW_COUNT))
 
 
 def pwrite64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> int:
@@ -170,6 +176,8 @@ def vectors(k: Kernel, addr: int, count: int) -> list[tuple[int, int]]:
 def readv(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     """Read into several buffers, in order, until one is not filled; readv(2)."""
     file = source(k, fd)
+    if isinstance(file, Pollable):
+        return scatter(k, t, file, vectors(k, addr, count))
     check_readable(k, file)
     done = 0
     for base, size in vectors(k, addr, count):
@@ -189,6 +197,8 @@ def readv(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
 def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     """Write several buffers, in order; writev(2)."""
     file = target(k, fd)
+    if isinstance(file, Pollable):
+        return gather(k, t, file, vectors(k, addr, count))
     done = 0
     for base, size in vectors(k, addr, count):
         try:

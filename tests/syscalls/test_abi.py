@@ -20,12 +20,13 @@ HEADERS = (
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
     "linux/sched.h",
     "linux/openat2.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
+    "linux/eventpoll.h", "linux/poll.h", "linux/timerfd.h", "asm/ioctls.h",
 )  # fmt: skip
 
 # The kernel's own numbers, which no header gives to programs; each has its source beside it in abi.py.
 PRIVATE = {"TASK_SIZE", "MMAP_MIN_ADDR", "MAX_MAP_COUNT", "MAX_RW_COUNT", "N_SIGNALS", "IOV_MAX", "SIG_DFL", "SIG_IGN",
            "R_OK", "W_OK", "X_OK", "F_OK", "O_ASYNC", "SIGSET_SIZE", "ROBUST_LIST_HEAD_SIZE", "RSEQ_SIZE", "UTIME_NOW",
-           "UTIME_OMIT"}  # fmt: skip
+           "UTIME_OMIT", "EFD_SEMAPHORE"}  # fmt: skip
 # Constants that came after the oldest headers we build with (Linux 6.1).
 NEW = {"MADV_GUARD_INSTALL", "MADV_GUARD_REMOVE", "AT_HWCAP3", "AT_HWCAP4", "AT_RSEQ_FEATURE_SIZE", "AT_RSEQ_ALIGN",
        "SA_EXPOSE_TAGBITS", "MAP_32BIT"}  # fmt: skip
@@ -46,6 +47,9 @@ LAYOUTS = {
     "SYSINFO": "struct sysinfo",
     "ROBUST_LIST_HEAD": "struct robust_list_head",
     "CLONE_ARGS": "struct clone_args",
+    "EPOLL_EVENT": "struct epoll_event",
+    "POLLFD": "struct pollfd",
+    "ITIMERSPEC": "struct itimerspec",
 }
 # Fields by their place in the layout: (layout, index of the field) -> C name.
 FIELDS = {

@@ -33,7 +33,7 @@ from syscalls.errno import (
 from syscalls.outcome import Exit, Hang, Killed
 from syscalls.row import ABSENT
 from syscalls.table import ROWS
-from tests.syscalls import filecases
+from tests.syscalls import filecases, pollcases
 from tests.syscalls.bytememory import BAD, BRK, BUFFER, DATA, guest
 from tests.syscalls.casework import AT, IN, MAPPED, MINUS, Case, iovec, mapped, opened, path, u64
 
@@ -352,7 +352,7 @@ CASES: dict[str, Case] = {
         lambda g: (AT, BAD, 0, 0),
         lambda g: ((AT, path(g, PMD), 0, 0x8000), EINVAL),
     ),
-} | filecases.CASES  # fmt: skip
+} | filecases.CASES | pollcases.CASES  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}
 
@@ -365,7 +365,7 @@ def test_every_row_has_its_cases() -> None:
     takes = {row.name for row in ROWS if row.level != ABSENT and row.kinds}
     # brk never fails; exit and umask take any number; the rest take pointers only, or none of theirs can be wrong.
     no_wrong_value = {"brk", "exit", "exit_group", "umask", "uname", "gettimeofday", "sysinfo", "times", "time",
-                      "getcpu", "getresuid", "getresgid", "set_tid_address"}  # fmt: skip
+                      "getcpu", "getresuid", "getresgid", "set_tid_address", "pipe", "eventfd"}  # fmt: skip
     assert {name for name in takes if CASES[name].bad is None} == no_wrong_value
 
 
