@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from syscalls import abi, release, rlimits
 from syscalls.buffers import capture, store
@@ -44,6 +44,17 @@ if TYPE_CHECKING:
     from syscalls.tree import StoreState, Tree
 
     TreeState = tuple[Tree, StoreState]
+
+
+class Timer(Protocol):
+    """What goes off at an alarm of the scheduler that names it; *alarm* is the number of the one that counts."""
+
+    alarm: int
+
+    def fire(self, k: Kernel) -> None:
+        """Do what it does when its time has come."""
+        ...
+
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 Sink = Callable[[int, bytes], None]
@@ -104,6 +115,7 @@ class Kernel:
         self.gone: list[Task] = []  # tasks that ended, for the machine to forget
         self.last_tid = process.pid
         self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
+        self.timers: dict[int, Timer] = {}  # those that are armed, by the numbers that their alarms name
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use
         self.output: list[tuple[int, bytes]] = []  # what was written to standard output (1) and error (2)
@@ -316,10 +328,12 @@ class Kernel:
                 continue
             if tid:
                 self.scheduler.rouse(self.tasks[tid], TIMEOUT)
+            elif timer:
+                self.timers[timer].fire(self)
 
     def _is_current(self, number: int, tid: int, timer: int) -> bool:
-        task = self.tasks.get(tid)
-        return task is not None and task.alarm == number
+        waits: Task | Timer | None = self.timers.get(timer) if timer else self.tasks.get(tid)
+        return waits is not None and waits.alarm == number
 
     def _waits(self) -> str:
         # What everybody waits for, when nothing can happen any more.

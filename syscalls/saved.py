@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
+from syscalls.files.timerfd import TimerFd
 from syscalls.light import dataclass
 from syscalls.outcome import Outcome
 from syscalls.scheduler import SchedulerState
@@ -79,6 +80,8 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.rlimits[:] = state.rlimits
     k.restore_tree(state.tree)
     k.files.restore(state.files)
+    k.timers.clear()
+    k.timers.update({file.number: file for file in state.files[1] if isinstance(file, TimerFd) and file.alarm})
     for task, before in state.tasks:
         task.become(before)
     k.tasks = {task.tid: task for task, _ in state.tasks}

@@ -86,6 +86,10 @@ class OpenFile(Kept):
         """Return what can be done without waiting, as poll(2)'s events."""
         return abi.POLLIN | abi.POLLOUT | abi.POLLRDNORM | abi.POLLWRNORM
 
+    def channels(self, events: int) -> tuple[Channel, ...]:
+        """Return what to wait on for *events*; nothing where :meth:`ready` never changes."""
+        return ()
+
     def released(self, k: Kernel) -> None:
         """Learn that the last descriptor was closed."""
         for watch in list(self.watchers):

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from syscalls.files import epoll, eventfd, pipes
+from syscalls.files import epoll, eventfd, pipes, polling, timerfd
 from syscalls.kinds import ADDR, FD, INT, SIZE, UINT, choice, flags, in_struct, out_struct
-from syscalls.row import COUNT, NEW_FD, PARTIAL, ZERO, Syscall
+from syscalls.row import COUNT, NEW_FD, PARTIAL, SUPPORTED, ZERO, Syscall
 
 OPEN = flags("flags", "O_")
 TIMESPEC = in_struct("timespec", 16)
 SIGSET = in_struct("sigset", 8)
 EVENT = in_struct("epoll_event", 12)
 NEW_FDS = out_struct("int[2]", 8)
+CLOCK, TFD = choice("clock", "CLOCK_"), flags("flags", "TFD_")
+ITIMERSPEC, NEW_ITIMERSPEC = in_struct("itimerspec", 32), out_struct("itimerspec", 32)
 CTL = choice("op", "EPOLL_CTL_")
 MASK = "The signal mask is checked and not put in place: handlers are not run yet."
 
 ROWS: tuple[Syscall, ...] = (
+    Syscall(7, "poll", (ADDR, UINT, INT), COUNT, polling.poll),
     Syscall(22, "pipe", (NEW_FDS,), ZERO, pipes.pipe),
+    Syscall(23, "select", (INT, ADDR, ADDR, ADDR, ADDR), COUNT, polling.select),
     Syscall(213, "epoll_create", (INT,), NEW_FD, epoll.epoll_create),
     Syscall(232, "epoll_wait", (FD, ADDR, INT, INT), COUNT, epoll.epoll_wait),
     Syscall(233, "epoll_ctl", (FD, CTL, FD, EVENT), ZERO, epoll.epoll_ctl),
+    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, polling.pselect6, PARTIAL, MASK),
+    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, polling.ppoll, PARTIAL, MASK),
     Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, epoll.epoll_pwait, PARTIAL, MASK),
+    Syscall(283, "timerfd_create", (CLOCK, OPEN), NEW_FD, timerfd.timerfd_create),
     Syscall(284, "eventfd", (UINT,), NEW_FD, eventfd.eventfd),
+    Syscall(286, "timerfd_settime", (FD, TFD, ITIMERSPEC, NEW_ITIMERSPEC), ZERO, timerfd.timerfd_settime, SUPPORTED,
+            "Nobody sets the clock, so that TFD_TIMER_CANCEL_ON_SET changes nothing."),
+    Syscall(287, "timerfd_gettime", (FD, NEW_ITIMERSPEC), ZERO, timerfd.timerfd_gettime),
     Syscall(290, "eventfd2", (UINT, INT), NEW_FD, eventfd.eventfd2),
     Syscall(291, "epoll_create1", (OPEN,), NEW_FD, epoll.epoll_create1),
     Syscall(293, "pipe2", (NEW_FDS, OPEN), ZERO, pipes.pipe2),

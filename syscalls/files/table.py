@@ -52,6 +52,10 @@ class FileTable:
         except KeyError:
             raise SyscallError(EBADF) from None
 
+    def is_open(self, fd: int) -> bool:
+        """Say whether *fd* refers to a file."""
+        return fd in self._files
+
     def path_of(self, fd: int) -> bytes | None:
         """Return the path that *fd* was opened from, or None when it is closed."""
         file = self._files.get(fd)

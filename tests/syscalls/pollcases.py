@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from syscalls import abi
-from syscalls.errno import EINVAL, EPERM
+from syscalls.errno import EBADF, EINVAL, EPERM
 from tests.syscalls.bytememory import BAD, BUFFER, Guest
 from tests.syscalls.casework import IN, MINUS, Case
 
@@ -47,6 +47,22 @@ def got_event(g: Guest) -> bool:
     return g.get(12) == abi.EPOLL_EVENT.pack(abi.POLLIN, 7)
 
 
+def pollfds(g: Guest, *entries: tuple[int, int]) -> int:
+    """Store an array of struct pollfd and return its address."""
+    return g.put(b"".join(abi.POLLFD.pack(fd, events, 0x55) for fd, events in entries), IN)
+
+
+def itimerspec(g: Guest, *parts: int) -> int:
+    return g.put(abi.ITIMERSPEC.pack(*parts), IN)
+
+
+def timer(g: Guest, *parts: int) -> int:
+    """Make a timer on the monotonic clock, armed with *parts*, if any."""
+    fd = g.call(283, abi.CLOCK_MONOTONIC, 0)
+    assert not parts or g.call(286, fd, 0, itimerspec(g, *parts), 0) == 0
+    return fd
+
+
 CASES: dict[str, Case] = {
     "pipe": Case(lambda g: ((BUFFER,), 0), lambda g: (BAD,), None, lambda g: ds(g) == (3, 4)),
     "pipe2": Case(
@@ -76,6 +92,39 @@ CASES: dict[str, Case] = {
     "epoll_pwait": Case(
         lambda g: ((fired(g), BUFFER, 8, MINUS, 0, 8), 1), lambda g: (fired(g), BUFFER, 8, MINUS, BAD, 8),
         lambda g: ((fired(g), BUFFER, 8, MINUS, BUFFER, 4), EINVAL), got_event,
+    ),
+    "poll": Case(
+        lambda g: ((pollfds(g, (1, abi.POLLOUT), (-1, 1), (9, 1)), 3, MINUS), 2), lambda g: (BAD, 1, 0),
+        lambda g: ((BUFFER, 9999, 0), EINVAL),
+        lambda g: struct.unpack("<2xhi2xhi2xh", g.get(24, IN)[4:]) == (abi.POLLOUT, -1, 0, 9, abi.POLLNVAL),
+    ),
+    "ppoll": Case(
+        lambda g: ((pollfds(g, (0, abi.POLLOUT)), 1, g.put(struct.pack("<qq", 0, 5000)), 0, 8), 0),
+        lambda g: (pollfds(g, (0, 0)), 1, BAD, 0, 8),
+        lambda g: ((pollfds(g, (0, 0)), 1, 0, BUFFER, 7), EINVAL),
+        lambda g: g.get(16) == bytes(16),
+    ),
+    "select": Case(
+        lambda g: ((3, g.put(b"\1".ljust(8, b"\0"), IN), g.put(b"\6".ljust(8, b"\0")), 0, 0), 3),
+        lambda g: (3, BAD, 0, 0, 0), lambda g: ((MINUS, 0, 0, 0, 0), EINVAL),
+        lambda g: (g.get(8), g.get(8, IN)) == (b"\6".ljust(8, b"\0"), b"\1".ljust(8, b"\0")),
+    ),
+    "pselect6": Case(
+        lambda g: ((0, 0, 0, 0, g.put(struct.pack("<qq", 1, 0)), 0), 0),
+        lambda g: (0, 0, 0, 0, BAD, 0), lambda g: ((9, g.put(b"\x80" + bytes(7)), 0, 0, 0, 0), EBADF),
+        lambda g: g.get(16) == bytes(16) and g.kernel.clock.slept_ns >= 1_000_000_000,
+    ),
+    "timerfd_create": Case(
+        lambda g: ((abi.CLOCK_MONOTONIC, abi.O_CLOEXEC), 3), None, lambda g: ((abi.CLOCK_TAI, 0), EINVAL)
+    ),
+    "timerfd_settime": Case(
+        lambda g: ((timer(g), 0, itimerspec(g, 0, 0, 2, 5), 0), 0), lambda g: (timer(g), 0, BAD, 0),
+        lambda g: ((timer(g), 0, itimerspec(g, 0, 0, 0, 1_000_000_000), 0), EINVAL),
+        lambda g: g.call(0, 3, BUFFER, 8) == 8 and g.get(1) == b"\1" and g.kernel.clock.slept_ns >= 2_000_000_005,
+    ),
+    "timerfd_gettime": Case(
+        lambda g: ((timer(g, 1, 0, 3, 0), BUFFER), 0), lambda g: (timer(g), BAD), lambda g: ((1, BUFFER), EINVAL),
+        lambda g: struct.unpack("<4q", g.get(32)) == (1, 0, 3, 0),
     ),
     "epoll_pwait2": Case(
         lambda g: ((fired(g), BUFFER, 8, g.put(struct.pack("<qq", 1, 0), IN), 0, 8), 1),
