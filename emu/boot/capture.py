@@ -32,6 +32,8 @@ CONTENT = frozenset(("slice", "string"))
 Places = tuple[list[goabi.Place], list[goabi.Place]]
 PLACES: WeakKeyDictionary[Layouts, dict[str, Places]] = WeakKeyDictionary()
 """Where each function takes its arguments and leaves its results, worked out once a program."""
+STACK_APART = 1 << 11
+"""Bytes: a goroutine's stack that grows moves by its own size at least, 2 KiB at first."""
 MAX_CALLS = 10_000
 """Calls that are observed; a boot on 1,000 CPUs makes 1,100.  What a program does after that many still counts."""
 
@@ -199,18 +201,36 @@ class Capture:
         if pc not in self._returns:
             return  # a hook that an earlier boot needed
         sp, *registers = self._registers.read()
-        if not self._stack or self.frames[self._stack[-1]].sp >= sp or self.machine.at_limit():
+        depth = self._returning(pc, sp)
+        if depth is None or self.machine.at_limit():
             return  # another way to the same instruction
         self.mark()
         now = self._now()
-        while self._stack and self.frames[self._stack[-1]].sp < sp:
+        while len(self._stack) > depth:
             frame = self.frames[self._stack.pop()]
             frame.instructions = now - frame.entered_at
-            if frame.returns_to == pc and frame.sp + WORD == sp:
+            if frame.returns_to == pc and (frame.sp + WORD == sp or len(self._stack) == depth):
                 frame.returned = True
-                frame.results = self._results(frame.name, registers, frame.sp)
+                frame.results = self._results(frame.name, registers, sp - WORD)
             if self._stack:
                 self.frames[self._stack[-1]].children += frame.instructions
+
+    def _returning(self, pc: int, sp: int) -> int | None:
+        # Which of the running functions just returned to *pc*: its place on the stack.  Of several that share a return
+        # address on one spot (a wrapper that jumped on) the outermost; those above it ended without returning.  The
+        # innermost may have moved with its goroutine's stack, and is known by its return address alone.
+        found = None
+        for depth in range(len(self._stack) - 1, -1, -1):
+            frame = self.frames[self._stack[depth]]
+            if frame.returns_to == pc and frame.sp + WORD == sp:
+                found = depth
+            elif found is not None:
+                return found
+        if found is None and self._stack:
+            innermost = self.frames[self._stack[-1]]
+            if innermost.returns_to == pc and abs(innermost.sp - sp) > STACK_APART:
+                return len(self._stack) - 1
+        return found
 
     def finish(self) -> None:
         """The boot is over: close what is still running."""
