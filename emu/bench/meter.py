@@ -75,7 +75,7 @@ class Meter(Capture):
         path = tuple(self._step(index) for index in self._stack)
         spent = self.spent.setdefault(path, Spent())
         cost = self.own.setdefault(frame, Cost())
-        self._take_blocks(spent, cost)
+        cost.instructions, cost.blocks = self.take_blocks(spent, cost.instructions, cost.blocks)
         pages = self.pages.take()
         spent.pages += pages
         cost.pages += pages
@@ -93,16 +93,18 @@ class Meter(Capture):
         frame = self.frames[index]
         return Step(frame.name.removesuffix(ABI0), frame.pc, frame.returns_to)
 
-    def _take_blocks(self, spent: Spent, cost: Cost) -> None:
+    def take_blocks(self, spent: Spent, instructions: int = 0, blocks: int = 0) -> tuple[int, int]:
+        """Put what was executed since the last time down to *spent*; return *instructions* and *blocks* with it."""
         counted = self._counted
         low, high = KERNEL_ONLY
-        for pc, instructions, size, executions in self.machine.counter.profile():
-            new = executions - counted.get((pc, instructions, size), 0)
+        for pc, size, length, executions in self.machine.counter.profile():
+            new = executions - counted.get((pc, size, length), 0)
             if new and not low <= pc < high:
-                counted[pc, instructions, size] = executions
-                spent.blocks[pc, instructions] += new
-                cost.instructions += new * instructions
-                cost.blocks += new
+                counted[pc, size, length] = executions
+                spent.blocks[pc, size] += new
+                instructions += new * size
+                blocks += new
+        return instructions, blocks
 
     def _take_mapping(self, event: SyscallEvent, cost: Cost) -> None:
         if event.result < 0 or event.overridden:

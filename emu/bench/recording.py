@@ -14,6 +14,28 @@ from typing import Any
 from emu.bench.cost import METRICS, Cost, Share
 
 SCHEMA = "rt0.bench/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """What a package's init functions executed, with all that they called."""
+
+    package: str
+    instructions: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Instructions from the entry point to ``runtime.mstart``, to ``main.main`` and to the end, and how that was."""
+
+    to_mstart: int
+    to_main: int
+    to_end: int
+    end: str
+    inits: tuple[Init, ...]  # the most expensive first; adds up to to_main - to_mstart
+
+
 BEFORE = "[before]"
 """The row of what ran before the first bootstrap function was entered: a C library's start-up code."""
 
@@ -61,6 +83,7 @@ class Measured:
     syscalls: dict[str, int]  # name -> how many
     functions: tuple[Row, ...]  # in order of first entry; their own costs add up to the totals
     program: dict[str, Share]  # every function that executed anything; adds up to the totals
+    whole: Whole | None = None  # of a run to the end: what came after start-up
 
     @property
     def world_sha256(self) -> str:
@@ -126,10 +149,25 @@ def _read_program(at: Any, where: str) -> Measured:
         syscalls=_counts(at, where, "syscalls"),
         functions=tuple(_read_row(row, f"{where}.functions[{index}]") for index, row in enumerate(rows)),
         program=_read_shares(at, where, "program"),
+        whole=_read_whole(at["run"], f"{where}.run") if "run" in at else None,
     )
     if _field(at, where, "world_sha256", str) != found.world_sha256:
         raise NotARecording(f"{where}.world_sha256 is not that of the world")
     return found
+
+
+def _read_whole(at: Any, where: str) -> Whole:
+    inits = _field(at, where, "inits", list)
+    return Whole(
+        **{name: _field(at, where, name, int) for name in ("to_mstart", "to_main", "to_end")},
+        end=_field(at, where, "end", str),
+        inits=tuple(_read_init(one, f"{where}.inits[{index}]") for index, one in enumerate(inits)),
+    )
+
+
+def _read_init(at: Any, where: str) -> Init:
+    counts = {name: _field(at, where, name, int) for name in ("instructions", "calls")}
+    return Init(_field(at, where, "package", str), **counts)
 
 
 def _read_row(at: Any, where: str) -> Row:
@@ -165,6 +203,8 @@ def _program(one: Measured) -> Json:
     shown["totals"] = _cost(one.totals, one.typed)
     shown["functions"] = [_row(row, one.typed) for row in one.functions]
     shown["program"] = {name: asdict(share) for name, share in one.program.items()}
+    if one.whole is not None:
+        shown["run"] = asdict(one.whole)
     return shown
 
 

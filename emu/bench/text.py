@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from emu.bench.compare import CALLEE, CALLS, GONE, MOVED, NEW, SYSCALL, Cause, Comparison, Moved
 from emu.bench.cost import METRICS, Cost
+from emu.bench.recording import Measured
 from emu.bench.threshold import Regression
 
 LABELS = {"syscalls": "system calls", "mapped": "bytes mapped", "reserved": "bytes reserved"}
@@ -40,6 +41,21 @@ def lines(found: Comparison, regressions: Sequence[Regression], width: int, ever
         yield from ("", "Nothing moved.")
     if regressions:
         yield from ("", *(f"regression: {_verdict(one)}" for one in regressions))
+
+
+def init_lines(one: Measured) -> Iterator[str]:
+    """What came after start-up in a run to the end, and what the init functions of each package cost in it."""
+    whole = one.whole
+    if whole is None:
+        return
+    between = whole.to_main - whole.to_mstart
+    yield f"  to main.main {whole.to_main:,}, {between:,} of them after runtime.mstart"
+    yield f"  to the end {whole.to_end:,}: {whole.end}"
+    yield f"  {'instructions':>14} {'share':>8}  init functions of"
+    for init in whole.inits:
+        share = init.instructions * 100 / between if between else 0
+        yield f"  {init.instructions:14,} {share:6.2f} %  {init.package}"
+    yield f"  {between:14,} {'':8}  in all"
 
 
 def _title(found: Comparison) -> str:

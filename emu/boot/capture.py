@@ -104,18 +104,18 @@ class Capture:
     def _watch_entry(self, row: Row, function: Function) -> None:
         def entered(_uc: int, addr: int, _size: int, _data: int) -> None:
             if len(self.frames) == MAX_CALLS:
-                self._let_go()
+                self.let_go()  # a loop through one would take for ever otherwise
+                self.notes.append(f"only the first {MAX_CALLS} calls of bootstrap functions were observed")
             elif not self.machine.at_limit():
                 self._enter(row, function, addr)
 
         self._hooks.append(self.machine.engine.on_block(function.entry + self._bias, entered))
 
-    def _let_go(self) -> None:
-        # Entries are watched no longer; a loop through one would take for ever otherwise.  Returns still are.
+    def let_go(self) -> None:
+        """Watch entries no longer.  Returns still are."""
         for hook in self._hooks:
             self.machine.engine.remove(hook)
         self._hooks.clear()
-        self.notes.append(f"only the first {MAX_CALLS} calls of bootstrap functions were observed")
 
     # Events
 

@@ -48,6 +48,7 @@ examples:
   rt0 bench record ./server --format benchstat -o new.txt
   rt0 bench record ./server --pprof boot.pb.gz && go tool pprof -top boot.pb.gz
   rt0 bench record ./server -o new.json -- --port 80    with arguments
+  rt0 bench record --run ./tool --pprof whole.pb.gz -- --version    the whole run, and init by package
 
 exit status: 0 recorded; 2 bad usage, bad input, or a program that did not reach runtime.mstart"""
 
@@ -92,6 +93,9 @@ def _record(argv: Sequence[str]) -> int:
     parser.add_argument("binaries", nargs="+", metavar="BINARY", help="a program")
     parser.add_argument("-o", "--output", metavar="FILE", help="where the recording goes; - is standard output")
     parser.add_argument("--format", choices=(JSON, BENCHSTAT), default=JSON, help="of FILE (if not given: json)")
+    parser.add_argument(
+        "--run", action="store_true", help="go on to main.main and to the end, and show what each package's init costs"
+    )
     parser.add_argument("--pprof", metavar="FILE", help="write a profile for go tool pprof; of one program")
     options.add_world(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -106,12 +110,15 @@ def _record(argv: Sequence[str]) -> int:
     if chosen.output is not None:
         output.write_json(_spelled(programs, chosen.format), chosen.output, "-o")
     if not chosen.quiet and output.STDOUT not in (chosen.output, chosen.pprof):
-        output.write_lines((_summary(one) for one in programs), sys.stdout)
+        from emu.bench import text
+
+        for one in programs:
+            output.write_lines((_summary(one), *text.init_lines(one)), sys.stdout)
     return OK
 
 
 def _measure(chosen: Any) -> list[Measured]:
-    from emu.bench import measure, pprof
+    from emu.bench import measure, pprof, whole
     from emu.boot.boot import UnknownFunction
     from emu.image.errors import ImageError
     from emu.image.image import load
@@ -122,12 +129,19 @@ def _measure(chosen: Any) -> list[Measured]:
     for path in chosen.binaries:
         try:
             image = load(path)
-            boot = measure.run(image, options.with_arguments(world, image.name, chosen.rest))
+            made = options.with_arguments(world, image.name, chosen.rest)
+            if chosen.run:
+                made = options.unlimited(made)
+                machine, meter, one = whole.run(image, made)
+                boot = image, made, machine, meter
+            else:
+                boot = measure.run(image, made)
+                one = measure.measured(*boot)
         except (ImageError, WorldError) as error:
             raise UsageError(str(error)) from error
         except (UnknownFunction, measure.NotReached) as error:
             raise UsageError(f"{path}: {error}") from error
-        programs.append(measure.measured(*boot))
+        programs.append(one)
         if chosen.pprof == output.STDOUT:
             output.write_bytes(pprof.encode(*boot))
         elif chosen.pprof is not None:

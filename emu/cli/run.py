@@ -13,7 +13,7 @@ from typing import Self
 from emu.cli import options
 from emu.cli.errors import OF_OUTCOME, UsageError
 from syscalls.light import replace
-from syscalls.world import Limits, World
+from syscalls.world import World
 
 DESCRIPTION = """\
 Run a Go program for linux/amd64 to its end, in an emulator, on the machine that the World describes. Standard input,
@@ -94,14 +94,10 @@ def _world(chosen: argparse.Namespace, arguments: Sequence[str]) -> World:
         guest = next((_within(here, Path(host).resolve(), at) for host, at, _ in made.binds
                       if here.is_relative_to(Path(host).resolve())), None)  # fmt: skip
         made = replace(made, cwd=guest or made.cwd)
-    limits = made.limits
-    if limits == Limits():
-        limits = Limits(0, 0, 0)  # it is over when the program is
-    elif limits.traps == Limits().traps:
-        limits = replace(limits, traps=0)
+    made = options.unlimited(made)  # it is over when the program is
     if chosen.timeout:
-        limits = replace(limits, virtual_ns=_duration(chosen.timeout))
-    return replace(made, limits=limits)
+        made = replace(made, limits=replace(made.limits, virtual_ns=_duration(chosen.timeout)))
+    return made
 
 
 def _within(here: Path, host: Path, guest: str) -> str:
