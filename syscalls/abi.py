@@ -153,6 +153,7 @@ STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")
 STATX = Struct("<IIQIIIH2xQQQQ" + "qI4x" * 4 + "IIIIQII" + "96x")
 # struct statfs: type, bsize, blocks, bfree, bavail, files, ffree, fsid[2], namelen, frsize, flags
 STATFS = Struct("<qqQQQQQiiqqq" + "32x")
+UTIMBUF = Struct("<qq")  # seconds: read, written
 FLOCK = Struct("<hh4xqqi4x")  # struct flock: type, whence, start, len, pid
 OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve
 # struct sysinfo: uptime, loads[3], total, free, shared, buffer, total swap, free swap, processes, high, free high, unit

@@ -34,12 +34,13 @@ def to_json(taken: Snapshot, tree: Writer) -> tuple[list[Any], dict[Kept, int]]:
     """
     places = {item: place for place, item in enumerate(taken)}
     return [
-        [type(item).__name__, {name: _value(value, places, tree) for name, value in values.items()}]
+        [type(item).__name__, {name: value_to_json(value, places, tree) for name, value in values.items()}]
         for item, values in taken.items()
     ], places
 
 
-def _value(value: Any, places: dict[Kept, int], tree: Writer) -> Any:
+def value_to_json(value: Any, places: dict[Kept, int], tree: Writer) -> Any:
+    """Return *value* as JSON's types; what is kept is named by its place, a node as *tree* does."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (bytes, bytearray)):
@@ -49,12 +50,16 @@ def _value(value: Any, places: dict[Kept, int], tree: Writer) -> Any:
     if isinstance(value, Kept):
         return {"kept": places[value]}
     if isinstance(value, dict):
-        return {"dict": [[_value(key, places, tree), _value(item, places, tree)] for key, item in value.items()]}
+        return {
+            "dict": [
+                [value_to_json(key, places, tree), value_to_json(item, places, tree)] for key, item in value.items()
+            ]
+        }
     if isinstance(value, Node):
         return {"node": tree.refer(value)}
     if type(value) not in NAMES:
         raise ValueError(f"an open file holds a {type(value).__name__}: such a state cannot be written to a file")
-    return {NAMES[type(value)]: [_value(item, places, tree) for item in value]}
+    return {NAMES[type(value)]: [value_to_json(item, places, tree) for item in value]}
 
 
 def from_json(data: list[Any], tree: Reader) -> tuple[Snapshot, list[Kept]]:
@@ -68,11 +73,12 @@ def from_json(data: list[Any], tree: Reader) -> tuple[Snapshot, list[Kept]]:
     for item, (_, values) in zip(made, data, strict=True):
         if set(values) != set(slots_of(type(item))):
             raise ValueError(f"not the parts of a {type(item).__name__}")
-        taken[item] = {name: _made(value, made, tree) for name, value in values.items()}
+        taken[item] = {name: value_from_json(value, made, tree) for name, value in values.items()}
     return taken, made
 
 
-def _made(value: Any, made: list[Kept], tree: Reader) -> Any:
+def value_from_json(value: Any, made: list[Kept], tree: Reader) -> Any:
+    """Return what :func:`value_to_json` made *value* of."""
     if not isinstance(value, dict):
         return value
     ((name, inner),) = value.items()
@@ -86,7 +92,7 @@ def _made(value: Any, made: list[Kept], tree: Reader) -> Any:
     if name == "kept":
         return made[inner]
     if name == "dict":
-        return {_made(key, made, tree): _made(item, made, tree) for key, item in inner}
+        return {value_from_json(key, made, tree): value_from_json(item, made, tree) for key, item in inner}
     if name == "node":
         return tree.find(inner)
-    return CONTAINERS[name](_made(item, made, tree) for item in inner)
+    return CONTAINERS[name](value_from_json(item, made, tree) for item in inner)

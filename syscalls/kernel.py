@@ -40,6 +40,7 @@ from syscalls.waits import INTERRUPTED, TIMEOUT, Blocked, Channel, PendingCall, 
 from syscalls.world import File, World
 
 if TYPE_CHECKING:
+    from syscalls.files.locks import Lock
     from syscalls.files.opened import OpenFile
     from syscalls.tree import StoreState, Tree
 
@@ -129,6 +130,7 @@ class Kernel:
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
+        self.locks: list[Lock] = []  # advisory locks of files
 
     def enter(self, process: Process) -> None:
         """Let *process* be the current one."""

@@ -18,6 +18,7 @@ from syscalls.tasks import Task
 from syscalls.vma import VmaList
 
 if TYPE_CHECKING:
+    from syscalls.files.locks import Lock
     from syscalls.kernel import Kernel, TreeState
 
 
@@ -44,6 +45,7 @@ class KernelState:
     last_tid: int
     tree: TreeState | None  # None: the guest has changed no file
     last_number: int
+    locks: tuple[Lock, ...]
 
 
 def save(k: Kernel) -> KernelState:
@@ -70,6 +72,7 @@ def save(k: Kernel) -> KernelState:
         last_tid=k.last_tid,
         tree=k.tree_state(),
         last_number=k.last_number,
+        locks=tuple(k.locks),
     )
 
 
@@ -79,6 +82,7 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.space.brk, k.space.peak = state.brk, state.peak
     k.rlimits[:] = state.rlimits
     k.restore_tree(state.tree)
+    k.locks[:] = state.locks
     k.files.restore(state.files)
     k.timers.clear()
     k.timers.update({file.number: file for file in state.files[1] if isinstance(file, TimerFd) and file.alarm})

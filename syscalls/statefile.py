@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from syscalls import keptfile, outcome
 from syscalls.events import SyscallEvent
+from syscalls.files.locks import Lock
 from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
 from syscalls.program import ProgramFile
@@ -63,13 +64,15 @@ def from_json(data: Json, k: Kernel) -> KernelState:
     """Return the state that :func:`to_json` made *data* of, for *k*, a kernel of the same program and World."""
     own = next(area.backing for area in k.space.areas if isinstance(area.backing, ProgramFile))
     tree = Reader(data["tree"], k)
+    files, locks = _made_files(data["files"], tree)
     backings = [own if backing is None else _made_backing(backing) for backing in data["backings"]]
     return KernelState(
         areas=VmaList([_made_area(area, backings) for area in data["areas"]]),
         brk=int(data["brk"]),
         peak=int(data["peak"]),
         rlimits=[(int(soft), int(hard)) for soft, hard in data["rlimits"]],
-        files=_made_files(data["files"], tree),
+        files=files,
+        locks=locks,
         tree=tree.state,
         tasks=[_made_task(task, k) for task in data["tasks"]],
         actions={int(signal): tuple(action) for signal, action in data["actions"]},
@@ -127,10 +130,11 @@ def _files(state: KernelState, tree: Writer) -> Json:
         "opened": opened,
         "descriptors": [(fd, places[file]) for fd, file in descriptors.items()],
         "close_on_exec": sorted(close_on_exec),
+        "locks": [keptfile.value_to_json(tuple(lock), places, tree) for lock in state.locks],
     }
 
 
-def _made_files(data: Json, tree: Reader) -> FileTableState:
+def _made_files(data: Json, tree: Reader) -> tuple[FileTableState, tuple[Lock, ...]]:
     values, opened = keptfile.from_json(data["opened"], tree)
     descriptors: dict[int, OpenFile] = {}
     for fd, place in data["descriptors"]:
@@ -138,7 +142,8 @@ def _made_files(data: Json, tree: Reader) -> FileTableState:
         if not isinstance(file, OpenFile):
             raise TypeError(f"descriptor {fd} is not an open file")
         descriptors[int(fd)] = file
-    return descriptors, values, set(data["close_on_exec"])
+    locks = tuple(Lock(*keptfile.value_from_json(lock, opened, tree)) for lock in data["locks"])
+    return (descriptors, values, set(data["close_on_exec"])), locks
 
 
 def _task(task: Task) -> Json:

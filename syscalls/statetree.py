@@ -43,7 +43,11 @@ class Writer:
             "meta": None if meta is None else list(meta), "name": name, "gone": gone, "own": None,
         }  # fmt: skip
         if isinstance(node, StoredFile) and own is not None:
-            kept["own"] = {"pages": [(number, page.hex()) for number, page in own[0].items()], "length": own[1]}
+            kept["own"] = {
+                "pages": [(number, page.hex()) for number, page in own[0].items()],
+                "length": own[1],
+                "seals": own[2],
+            }
         elif isinstance(node, Folder):
             kept["own"] = [(name, self._entry(child)) for name, child in own.items()]
         elif isinstance(node, Link):
@@ -95,7 +99,7 @@ class Reader:
             pages = {int(number): bytes.fromhex(page) for number, page in data["own"]["pages"]}
             if any(len(page) != PAGE for page in pages.values()):
                 raise ValueError("a page of a file is not a page long")
-            own = pages, int(data["own"]["length"])
+            own = pages, int(data["own"]["length"]), data["own"]["seals"]
         elif isinstance(node, Folder):
             own = {name: node.get(name) if child == SAME else self.find(child) for name, child in data["own"]}
         return int(data["permissions"]), meta, self.find(data["parent"]), str(data["name"]), bool(data["gone"]), own

@@ -114,7 +114,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(62, "kill", (PID, SIGNAL), ZERO, signals.kill, PARTIAL, NO_HANDLERS),
     Syscall(63, "uname", (out_struct("utsname", 390),), ZERO, process.uname),
     Syscall(72, "fcntl", (FD, FCNTL, ULONG), NUMBER, table.fcntl, PARTIAL,
-            "Descriptors and pipe sizes only: locks, leases and owners are EINVAL."),
+            "Leases and owners are EINVAL; a deadlock of locks is not found, and ends the run as one."),
     Syscall(79, "getcwd", (out_buf(1), SIZE), COUNT, paths.getcwd),
     Syscall(80, "chdir", (PATH,), ZERO, paths.chdir),
     Syscall(81, "fchdir", (FD,), ZERO, paths.fchdir),

@@ -94,6 +94,10 @@ class OpenFile(Kept):
         """Learn that the last descriptor was closed."""
         for watch in list(self.watchers):
             watch.epoll.forget(watch)
+        if k.locks:
+            from syscalls.files.locks import released
+
+            released(k, self)
 
     def ioctl(self, k: Kernel, request: int, arg: int) -> int:
         """Do what *request* asks of this kind of file; raise ENOTTY."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from syscalls import abi
 from syscalls.abi import O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC
 from syscalls.errno import (
+    E2BIG,
     EACCES,
+    EAGAIN,
     EEXIST,
     EINVAL,
     EISDIR,
@@ -29,6 +31,7 @@ from syscalls.errno import (
 )  # fmt: skip
 from syscalls.files import opened
 from syscalls.files.opened import DISK, PROC, SYSFS, Facts, OpenFile
+from syscalls.guest import PAGE
 
 if TYPE_CHECKING:
     from syscalls import tree
@@ -38,6 +41,13 @@ if TYPE_CHECKING:
 
 FILESYSTEMS = {"proc": PROC, "sysfs": SYSFS, "cgroup": SYSFS, "cgroup2": SYSFS}
 # What open remembers of its flags: the rest only say how to open (do_dentry_open; O_CLOEXEC belongs to the descriptor).
+PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | abi.O_CLOEXEC
+KNOWN_FLAGS = (
+    O_ACCMODE | O_CREAT | O_EXCL | abi.O_NOCTTY | O_TRUNC | abi.O_APPEND | abi.O_NONBLOCK | abi.O_SYNC | abi.O_ASYNC
+    | abi.O_DIRECT | abi.O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | abi.O_NOATIME | abi.O_CLOEXEC | O_PATH | O_TMPFILE
+)  # fmt: skip
+NO_XDEV, BELOW = abi.RESOLVE_NO_XDEV, abi.RESOLVE_BENEATH | abi.RESOLVE_IN_ROOT
+KNOWN_RESOLVE = NO_XDEV | abi.RESOLVE_NO_MAGICLINKS | abi.RESOLVE_NO_SYMLINKS | BELOW | abi.RESOLVE_CACHED
 FORGOTTEN = O_CREAT | O_EXCL | abi.O_NOCTTY | O_TRUNC | abi.O_CLOEXEC
 
 
@@ -58,9 +68,10 @@ def base_of(k: Kernel, dirfd: int, path: bytes) -> str | tree.Directory:
     return node
 
 
-def locate(k: Kernel, dirfd: int, path: bytes, follow: bool = True) -> Place:
-    """Return where *path* leads; its last name may be free."""
-    return tree_of(k).locate(text(path), base_of(k, dirfd, path), follow)
+def locate(k: Kernel, dirfd: int, path: bytes, follow: bool = True, how: int = 0) -> Place:
+    """Return where *path* leads, its way restricted by *how*; its last name may be free."""
+    base = base_of(k, dirfd, b"." if how & abi.RESOLVE_IN_ROOT else path)
+    return tree_of(k).locate(text(path), base, follow, how)
 
 
 def find(k: Kernel, dirfd: int, path: bytes, follow: bool = True) -> Node:
@@ -138,19 +149,39 @@ def filesystem_of(k: Kernel, node: Node) -> str:
     return FILESYSTEMS.get(k.tree.mount_of(node).fstype, DISK)
 
 
-def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int) -> int:
+def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int, how: int = 0) -> int:
     """Open *path* and return its descriptor; openat(2)."""
     if flags & O_TMPFILE == O_TMPFILE and flags & O_ACCMODE == O_RDONLY:
         raise SyscallError(EINVAL)
     if flags & (O_CREAT | O_DIRECTORY) == O_CREAT | O_DIRECTORY and not flags & O_PATH and k.release >= (6, 4):
         raise SyscallError(EINVAL)  # open(2), HISTORY; older kernels ignored O_DIRECTORY where a file was created
     if flags & O_PATH:
-        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | abi.O_CLOEXEC
+        flags &= PATH_FLAGS
     if not path:
         raise SyscallError(ENOENT)
     fd = k.files.lowest()
-    file = open_file(k, dirfd, path, flags, mode)
+    file = open_file(k, dirfd, path, flags, mode, how)
     return k.files.put(fd, file, bool(flags & abi.O_CLOEXEC))
+
+
+def openat2(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, size: int) -> int:
+    """Open *path* in a way that the struct open_how at *addr* restricts; openat2(2).
+
+    Unlike openat, it refuses what it does not know: EINVAL, or E2BIG for a longer structure with something in it.
+    """
+    if size < abi.OPEN_HOW.size:
+        raise SyscallError(EINVAL)
+    if size > PAGE or any(k.mem.read(addr + abi.OPEN_HOW.size, size - abi.OPEN_HOW.size)):
+        raise SyscallError(E2BIG)
+    flags, mode, how = abi.OPEN_HOW.unpack(k.mem.read(addr, abi.OPEN_HOW.size))
+    creates = flags & O_CREAT or flags & O_TMPFILE == O_TMPFILE
+    if flags & ~KNOWN_FLAGS or how & ~KNOWN_RESOLVE or mode & ~0o7777 or (mode and not creates):
+        raise SyscallError(EINVAL)
+    if how & BELOW == BELOW or (flags & O_PATH and flags & ~PATH_FLAGS):
+        raise SyscallError(EINVAL)
+    if how & abi.RESOLVE_CACHED and (creates or flags & O_TRUNC):
+        raise SyscallError(EAGAIN)
+    return openat(k, t, dirfd, path, flags, mode, how)
 
 
 def open_(k: Kernel, t: Task, path: bytes, flags: int, mode: int) -> int:
@@ -163,19 +194,20 @@ def creat(k: Kernel, t: Task, path: bytes, mode: int) -> int:
     return openat(k, t, abi.AT_FDCWD, path, O_CREAT | abi.O_WRONLY | O_TRUNC, mode)
 
 
-def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0) -> OpenFile:
-    """Return the file that *path* and *flags* open, created with *mode* if need be."""
+def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0, how: int = 0) -> OpenFile:
+    """Return the file that *path* and *flags* open, created with *mode* if need be; *how* is openat2's restriction."""
     exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL
     if flags & O_CREAT and path.endswith(b"/"):
         raise SyscallError(EISDIR)
     if flags & O_TMPFILE == O_TMPFILE:
-        return open_unnamed(k, path, find(k, dirfd, path), flags, mode)
-    magic = None if flags & O_NOFOLLOW or exclusive else magic_fd(k, dirfd, path)
+        folder = locate(k, dirfd, path, how=how).node
+        return open_unnamed(k, path, folder, flags, mode)
+    magic = None if flags & O_NOFOLLOW or exclusive or how & ~NO_XDEV else magic_fd(k, dirfd, path)
     if magic is not None and magic.node is None:
         return magic
     if magic is not None and magic.node is not None:
         return open_found(k, path, magic.node, flags)
-    place = locate(k, dirfd, path, follow=not flags & O_NOFOLLOW and not exclusive)
+    place = locate(k, dirfd, path, not flags & O_NOFOLLOW and not exclusive, how)
     if place.node is None:
         if not flags & O_CREAT:
             raise SyscallError(ENOENT)
@@ -216,12 +248,12 @@ def place_for_new(k: Kernel, place: Place, in_proc: int, in_sysfs: int) -> Folde
     return folder
 
 
-def open_unnamed(k: Kernel, path: bytes, folder: Node, flags: int, mode: int) -> OpenFile:
+def open_unnamed(k: Kernel, path: bytes, folder: Node | None, flags: int, mode: int) -> OpenFile:
     """Open a new file in *folder* that has no name; open(2), O_TMPFILE."""
     from syscalls.tree import Directory, Place
 
     if not isinstance(folder, Directory):
-        raise SyscallError(ENOTDIR)
+        raise SyscallError(ENOENT if folder is None else ENOTDIR)
     node = place_for_new(k, Place(folder, "", folder), EOPNOTSUPP, EOPNOTSUPP).new_unnamed(permissions(k, mode))
     kept = flags & ~FORGOTTEN | abi.O_LARGEFILE
     return opened.Plain(path, kept, facts_of(k, node), node)

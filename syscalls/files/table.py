@@ -6,9 +6,9 @@ from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EMFILE, SyscallError
-from syscalls.files import kept
-from syscalls.files.opened import OpenFile, Stream
+from syscalls.errno import EBADF, EINVAL, EMFILE, EPERM, SyscallError
+from syscalls.files import kept, locks
+from syscalls.files.opened import OpenFile, Plain, Stream
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -138,7 +138,9 @@ class FileTable:
 
 def close(k: Kernel, t: Task, fd: int) -> int:
     """Close *fd*; close(2)."""
+    file = k.files.get(fd)
     k.files.drop(fd)
+    locks.closed(k, file)
     return 0
 
 
@@ -151,7 +153,7 @@ def close_range(k: Kernel, t: Task, first: int, last: int, flags: int) -> int:
             if flags & 4:
                 k.files.put(fd, k.files.get(fd), close_on_exec=True)
             else:
-                k.files.drop(fd)
+                close(k, t, fd)
     return 0
 
 
@@ -182,6 +184,8 @@ def replace_fd(k: Kernel, file: OpenFile, new: int, close_on_exec: bool) -> int:
     """Let *new* refer to *file*; EBADF when the number is out of range."""
     if not 0 <= new < k.files.limit:
         raise SyscallError(EBADF)
+    if k.files.is_open(new):
+        locks.closed(k, k.files.get(new))
     return k.files.put(new, file, close_on_exec)
 
 
@@ -190,7 +194,7 @@ SETTABLE = abi.O_APPEND | abi.O_NONBLOCK | abi.O_ASYNC | abi.O_DIRECT | abi.O_NO
 
 
 def fcntl(k: Kernel, t: Task, fd: int, command: int, arg: int) -> int:
-    """Operate on a descriptor; fcntl(2).  Commands that are not listed (locks, leases) are EINVAL."""
+    """Operate on a descriptor; fcntl(2).  Commands that are not listed (leases, signals) are EINVAL."""
     file = k.files.get(fd)
     path_only = file.flags & abi.O_PATH
     if command in (abi.F_DUPFD, abi.F_DUPFD_CLOEXEC):
@@ -209,9 +213,33 @@ def fcntl(k: Kernel, t: Task, fd: int, command: int, arg: int) -> int:
     if command == abi.F_SETFL:
         file.flags = file.flags & ~SETTABLE | arg & SETTABLE
         return 0
+    if command in locks.RECORD_COMMANDS:
+        return locks.record_lock(k, t, file, command, arg)
+    if command in (abi.F_ADD_SEALS, abi.F_GET_SEALS):
+        return seal(file, arg if command == abi.F_ADD_SEALS else None)
     if command in (abi.F_GETPIPE_SZ, abi.F_SETPIPE_SZ):
         return pipe_size(k, file, arg if command == abi.F_SETPIPE_SZ else None)
     raise SyscallError(EINVAL)
+
+
+def seal(file: OpenFile, more: int | None) -> int:
+    """Return the seals of a file that memfd_create made, or add *more* to them; fcntl(2), "File Sealing"."""
+    if not isinstance(file, Plain) or file.stored.seals is None:
+        raise SyscallError(EINVAL)
+    if more is None:
+        return file.stored.seals
+    if not file.writable or file.stored.seals & abi.F_SEAL_SEAL:
+        raise SyscallError(EPERM)
+    if more & ~ALL_SEALS:
+        raise SyscallError(EINVAL)
+    file.stored.store.touch(file.stored)
+    file.stored.seals |= more
+    return 0
+
+
+ALL_SEALS = (
+    abi.F_SEAL_SEAL | abi.F_SEAL_SHRINK | abi.F_SEAL_GROW | abi.F_SEAL_WRITE | abi.F_SEAL_FUTURE_WRITE
+)  # fmt: skip
 
 
 def pipe_size(k: Kernel, file: OpenFile, size: int | None) -> int:

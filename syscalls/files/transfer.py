@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
-from syscalls.files.opened import Directory, OpenFile
+from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.pollable import Pollable, gather, scatter
+from syscalls.files.sizes import room
 from syscalls.guest import GuestFault
 from syscalls.waits import Blocked
 
@@ -78,9 +79,11 @@ def drain(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
     return done
 
 
-def append(k: Kernel, file: OpenFile, addr: int, size: int) -> int:
+def append(k: Kernel, t: Task, file: OpenFile, addr: int, size: int) -> int:
     """Write where the next write of *file* goes, and let the one after it go on from there."""
     start = file.write_start()
+    if isinstance(file, Plain):
+        size = room(k, t, file, start, size)
     done = drain(k, file, start, addr, size)
     if file.seekable and done:
         file.position = start + done
@@ -143,7 +146,7 @@ def write(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
     file = target(k, fd)
     if isinstance(file, Pollable):
         return gather(k, t, file, [(addr, min(size, abi.MAX_RW_COUNT))])
-    return append(k, file, addr, min(size, abi.MAX_RW_COUNT))
+    return append(k, t, file, addr, min(size, abi.MAX_RW_COUNT))
 
 
 def pwrite64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> int:
@@ -155,7 +158,7 @@ def pwrite64(k: Kernel, t: Task, fd: int, addr: int, size: int, offset: int) -> 
     file = target(k, fd)
     if file.flags & abi.O_APPEND:
         offset = file.write_start()
-    return drain(k, file, offset, addr, min(size, abi.MAX_RW_COUNT))
+    return drain(k, file, offset, addr, room(k, t, file, offset, min(size, abi.MAX_RW_COUNT)))
 
 
 def vectors(k: Kernel, addr: int, count: int) -> list[tuple[int, int]]:
@@ -202,7 +205,7 @@ def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     done = 0
     for base, size in vectors(k, addr, count):
         try:
-            part = append(k, file, base, size)
+            part = append(k, t, file, base, size)
         except (GuestFault, SyscallError):
             if not done:
                 raise

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from syscalls.abi import NAME_MAX, PATH_MAX
-from syscalls.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
+from syscalls.abi import (
+    NAME_MAX,
+    PATH_MAX,
+    RESOLVE_BENEATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
+)
+from syscalls.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
 from syscalls.tree.mounts import Mount
 from syscalls.tree.nodes import Directory, Link, Node, TreeError
-from syscalls.tree.stored import Store
+from syscalls.tree.stored import Folder, Store
 
 MAX_LINKS = 40  # include/linux/namei.h, MAXSYMLINKS
+
+
+BELOW = RESOLVE_BENEATH | RESOLVE_IN_ROOT
+
+
+def is_magic(link: Link) -> bool:
+    """Say whether *link* is one that procfs jumps through: proc_pid_fd(5) and its like."""
+    return link.born.startswith("/proc/") and link.born.count("/") > 2
 
 
 class Place:
@@ -32,7 +48,7 @@ class Place:
 class Tree:
     """The guest's file system.  *may_search*, if set, says which directories the process may look something up in."""
 
-    def __init__(self, root: Directory, mounts: tuple[Mount, ...], store: Store) -> None:
+    def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store) -> None:
         self.root, self.mounts, self.store = root, mounts, store
         self.may_search: Callable[[Directory], bool] | None = None
 
@@ -57,22 +73,26 @@ class Tree:
             raise TreeError(ENOENT)
         return node
 
-    def locate(self, path: str, cwd: str | Directory = "/", follow: bool = True) -> Place:
-        """The place that *path* leads to, whose last name may be one that is not there yet."""
+    def locate(self, path: str, cwd: str | Directory = "/", follow: bool = True, how: int = 0) -> Place:
+        """The place that *path* leads to, whose last name may be one that is not there yet.
+
+        *how* restricts the way: the RESOLVE_* of openat2(2), which brings ELOOP and EXDEV among the errors.
+        """
         if not path:
             raise TreeError(ENOENT)
         if len(path.encode("utf-8", "surrogateescape")) >= PATH_MAX:
             raise TreeError(ENAMETOOLONG)
-        if path.startswith("/"):
-            start = self.root
-        else:
+        start: Directory = self.root
+        if not path.startswith("/") or how & RESOLVE_IN_ROOT:
             found = self.resolve(cwd) if isinstance(cwd, str) else cwd
             if not isinstance(found, Directory):
                 raise TreeError(ENOTDIR)
             start = found
-        return self._walk(start, path, follow)
+        elif how & RESOLVE_BENEATH:
+            raise TreeError(EXDEV)
+        return self._walk(start, path, follow, how, start if how & BELOW else self.root)
 
-    def _walk(self, start: Directory, path: str, follow: bool) -> Place:
+    def _walk(self, start: Directory, path: str, follow: bool, how: int, root: Directory) -> Place:
         node: Node = start
         parts = _parts(path)
         place = Place(start, "", start, path.endswith("/"))
@@ -86,8 +106,7 @@ class Tree:
             if self.may_search is not None and not self.may_search(node):
                 raise TreeError(EACCES)
             if part in (".", ".."):
-                node = node if part == "." else node.parent or node
-                assert isinstance(node, Directory)
+                node = node if part == "." else self._above(node, how, root)
                 place = Place(node, "", node)
                 continue
             if len(part.encode("utf-8", "surrogateescape")) > NAME_MAX:
@@ -102,17 +121,29 @@ class Tree:
                 links += 1
                 if links > MAX_LINKS:
                     raise TreeError(ELOOP)
-                target = child.target
-                if not target:
-                    raise TreeError(ENOENT)
+                target = _followed(child, how)
                 if target.startswith("/"):
-                    node = self.root
-                    place = Place(self.root, "", node)
+                    node = root
+                    place = Place(root, "", node)
                 parts += _parts(target)
                 continue
+            self._cross(node, child, how)
             place = Place(node, part, child, slash)
             node = child
         return place
+
+    def _above(self, node: Directory, how: int, root: Directory) -> Directory:
+        if node is root and how & RESOLVE_BENEATH:
+            raise TreeError(EXDEV)
+        above = node.parent if node is not root else None
+        if above is None:
+            return node
+        self._cross(node, above, how)
+        return above
+
+    def _cross(self, here: Node, there: Node, how: int) -> None:
+        if how & RESOLVE_NO_XDEV and self.mount_of(here) != self.mount_of(there):
+            raise TreeError(EXDEV)
 
     def mount_of(self, node: Node) -> Mount:
         """The mount that *node* lies on: its ``device`` is st_dev."""
@@ -121,6 +152,19 @@ class Tree:
             if path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/"):
                 best = mount
         return best
+
+
+def _followed(link: Link, how: int) -> str:
+    # The text of *link*, if *how* lets it be followed.
+    magic = is_magic(link)
+    if how & RESOLVE_NO_SYMLINKS or (how & RESOLVE_NO_MAGICLINKS and magic):
+        raise TreeError(ELOOP)
+    target = link.target
+    if not target:
+        raise TreeError(ENOENT)
+    if (how & RESOLVE_BENEATH and target.startswith("/")) or (how & BELOW and magic):
+        raise TreeError(EXDEV)
+    return target
 
 
 def _parts(path: str) -> list[str]:

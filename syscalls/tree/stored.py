@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from syscalls.abi import S_IFIFO, S_ISGID, SEEK_DATA
-from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, SyscallError
+from syscalls.abi import F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, S_IFIFO, S_ISGID, SEEK_DATA
+from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, EPERM, SyscallError
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node
 
 PAGE = 4096
@@ -78,6 +78,20 @@ class Store:
         """Change what is kept of *node*; its ctime is now."""
         self.touch(node)
         node.meta = self.meta(node)._replace(**{"ctime": self.now()} | values)
+
+    def set_mode(self, node: Node, permissions: int) -> None:
+        """Give *node* other permissions."""
+        self.change(node)
+        node.permissions = permissions
+
+    def set_owner(self, node: Node, user: int, group: int) -> None:
+        """Give *node* another owner."""
+        self.change(node, uid=user, gid=group)
+
+    def set_times(self, node: Node, atime: int | None, mtime: int | None) -> None:
+        """Set when *node* was read and written, in nanoseconds; None leaves it."""
+        given = {"atime": atime, "mtime": mtime}
+        self.change(node, **{name: value for name, value in given.items() if value is not None})
 
     def written(self, node: Node) -> None:
         """Let the contents of *node* be changed now."""
@@ -155,7 +169,7 @@ class Store:
 class StoredFile(FileNode):
     """A regular file.  Until it is first written it is what *render* returns, and takes no room."""
 
-    __slots__ = ("length", "pages", "store")
+    __slots__ = ("length", "pages", "seals", "store")
 
     def __init__(
         self,
@@ -169,6 +183,7 @@ class StoredFile(FileNode):
         self.store = store
         self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
         self.length = 0
+        self.seals: int | None = None  # F_SEAL_*: what may not be done any more; None: it cannot be sealed
 
     @property
     def size(self) -> int:
@@ -210,6 +225,10 @@ class StoredFile(FileNode):
         """Store *data* at *offset* and return how many bytes of it; raise ENOSPC or EFBIG when none fits."""
         if not data:
             return 0
+        if self.seals:
+            self._check_seals(
+                F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | (F_SEAL_GROW if offset + len(data) > self.size else 0)
+            )
         pages = self._own()
         data = data[: max(MAX_SIZE - offset, 0)]
         if not data:
@@ -240,11 +259,17 @@ class StoredFile(FileNode):
         """Let the file be *size* bytes long."""
         if size > MAX_SIZE:
             raise SyscallError(EFBIG)
+        if self.seals and size != self.size:
+            self._check_seals(F_SEAL_GROW if size > self.size else F_SEAL_SHRINK)
         pages = self._own(keep=size > 0)
         if size < self.length:
             self._cut(pages, size)
         self.length = size
         self.store.written(self)
+
+    def _check_seals(self, needed: int) -> None:
+        if self.seals and self.seals & needed:
+            raise SyscallError(EPERM)  # fcntl(2), "File Sealing"
 
     def _cut(self, pages: dict[int, bytes], size: int) -> None:
         keep = -(-size >> SHIFT)
@@ -257,6 +282,8 @@ class StoredFile(FileNode):
 
     def allocate(self, offset: int, size: int, keep_size: bool) -> None:
         """Give every page of the range a place; fallocate(2)."""
+        if self.seals and offset + size > self.size:
+            self._check_seals(F_SEAL_GROW)
         pages = self._own()
         missing = [n for n in range(offset >> SHIFT, (offset + size - 1 >> SHIFT) + 1) if n not in pages]
         self.store.charge(len(missing))
@@ -267,6 +294,7 @@ class StoredFile(FileNode):
 
     def punch(self, offset: int, size: int) -> None:
         """Let the range be a hole; FALLOC_FL_PUNCH_HOLE."""
+        self._check_seals(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
         pages, end = self._own(), offset + size
         for number in [n for n in pages if offset < n + 1 << SHIFT and n << SHIFT < end]:
             low, high = max(offset - (number << SHIFT), 0), min(end - (number << SHIFT), PAGE)
@@ -294,10 +322,10 @@ class StoredFile(FileNode):
         return min(max(number << SHIFT, offset), self.length)
 
     def own_state(self) -> Any:
-        return None if self.pages is None else (dict(self.pages), self.length)
+        return None if self.pages is None else (dict(self.pages), self.length, self.seals)
 
     def become(self, state: Any) -> None:
-        self.pages, self.length = (None, 0) if state is None else (dict(state[0]), state[1])
+        self.pages, self.length, self.seals = (None, 0, None) if state is None else (dict(state[0]), *state[1:])
 
 
 class Fifo(Node):
@@ -409,12 +437,12 @@ class Folder(Directory):
         self._new(name, node)
         return node
 
-    def new_unnamed(self, permissions: int) -> StoredFile:
-        """Create an empty regular file without a name; O_TMPFILE."""
+    def new_unnamed(self, permissions: int, name: str = "") -> StoredFile:
+        """Create an empty regular file without a name; O_TMPFILE.  It is shown as *name*, or by its number."""
         node = StoredFile(self.store, permissions=permissions)
         node.pages = {}
         self.store.adopt(node, self)
-        node.parent, node.name, node.gone = self, f"#{node.inode}", True
+        node.parent, node.name, node.gone = self, name or f"#{node.inode}", True
         self.store.release(node)
         return node
 

@@ -19,7 +19,7 @@ HEADERS = (
     "linux/time.h", "linux/signal.h", "linux/futex.h", "linux/random.h", "linux/resource.h", "asm-generic/resource.h",
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
     "linux/sched.h",
-    "linux/openat2.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
+    "linux/openat2.h", "linux/utime.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
     "linux/eventpoll.h", "linux/poll.h", "linux/timerfd.h", "asm/ioctls.h",
 )  # fmt: skip
 
@@ -42,6 +42,7 @@ LAYOUTS = {
     "STAT": "struct stat",
     "STATX": "struct statx",
     "STATFS": "struct statfs",
+    "UTIMBUF": "struct utimbuf",
     "FLOCK": "struct flock",
     "OPEN_HOW": "struct open_how",
     "SYSINFO": "struct sysinfo",

@@ -1,0 +1,185 @@
+"""Moving bytes between files without the guest's memory, and files that never had a name.
+
+sendfile, copy_file_range, preadv, pwritev, memfd_create.  splice and its like work on pipes only, and are EINVAL, on
+which programs copy by themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syscalls import abi
+from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, ESPIPE, SyscallError
+from syscalls.files import opened, transfer
+from syscalls.files.opened import Directory, OpenFile, Plain
+from syscalls.files.paths import facts_of, text
+from syscalls.files.sizes import room
+from syscalls.guest import GuestFault
+from syscalls.waits import Blocked
+
+if TYPE_CHECKING:
+    from syscalls.kernel import Kernel
+    from syscalls.tasks import Task
+
+CHUNK = 1 << 16
+LOFF = abi.U64.size
+MEMFD_NAME_MAX = 249
+
+
+def read_offset(k: Kernel, addr: int, file: OpenFile) -> int:
+    """Return the offset at *addr*, or the file's position where that is null; EINVAL for a negative one."""
+    if not addr:
+        return file.position
+    offset = int.from_bytes(k.mem.read(addr, LOFF), "little", signed=True)
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    return offset
+
+
+def advance(k: Kernel, addr: int, file: OpenFile, offset: int) -> None:
+    """Store the *offset* that a call got to where it had its start from."""
+    if addr:
+        k.mem.write(addr, offset.to_bytes(LOFF, "little", signed=True))
+    elif file.seekable:
+        file.position = offset
+
+
+def copy(k: Kernel, source: OpenFile, start: int, target: OpenFile, at: int, size: int) -> int:
+    """Move up to *size* bytes; return how many went.  Raises what stops it before the first."""
+    done = 0
+    while done < size:
+        data = source.read(k, start + done, min(CHUNK, size - done))
+        if not data:
+            break
+        try:
+            went = target.write_at(k, at + done, data)
+        except (SyscallError, Blocked):
+            if not done:
+                raise
+            break
+        done += went
+        if went < len(data):
+            break
+    return done
+
+
+def sendfile(k: Kernel, t: Task, out_fd: int, in_fd: int, offset: int, size: int) -> int:
+    """Move bytes from a file with positions to any other; sendfile(2)."""
+    source, target = transfer.source(k, in_fd), transfer.target(k, out_fd)
+    if offset and not source.seekable:
+        raise SyscallError(ESPIPE)
+    if not source.seekable or isinstance(source, Directory) or target.flags & abi.O_APPEND:
+        raise SyscallError(EINVAL)
+    start, at = read_offset(k, offset, source), target.write_start()
+    done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
+    if target.seekable:
+        target.position = at + done
+    advance(k, offset, source, start + done)
+    return done
+
+
+def copy_file_range(
+    k: Kernel, t: Task, in_fd: int, in_offset: int, out_fd: int, out_offset: int, size: int, flags: int
+) -> int:
+    """Move bytes between two regular files; copy_file_range(2)."""
+    source, target = transfer.source(k, in_fd), transfer.target(k, out_fd)
+    if flags:
+        raise SyscallError(EINVAL)
+    for file in (source, target):
+        if isinstance(file, Directory):
+            raise SyscallError(EISDIR)
+        if not isinstance(file, Plain):
+            raise SyscallError(EINVAL)
+    if target.flags & abi.O_APPEND:
+        raise SyscallError(EBADF)
+    start, at = read_offset(k, in_offset, source), read_offset(k, out_offset, target)
+    size = min(size, abi.MAX_RW_COUNT)
+    same = isinstance(source, Plain) and isinstance(target, Plain) and source.stored is target.stored
+    if same and start < at + size and at < start + size:
+        raise SyscallError(EINVAL)
+    done = copy(k, source, start, target, at, room(k, t, target, at, size))
+    advance(k, in_offset, source, start + done)
+    advance(k, out_offset, target, at + done)
+    return done
+
+
+def preadv(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high: int) -> int:
+    """Read into several buffers from *offset*, leaving the position alone; preadv(2)."""
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    file = transfer.source(k, fd)
+    transfer.positioned(file, offset)
+    transfer.check_readable(k, file)
+    done = 0
+    for base, size in transfer.vectors(k, addr, count):
+        try:
+            part = transfer.fill(k, file, offset + done, base, size)
+        except GuestFault:
+            if not done:
+                raise
+            break
+        done += part
+        if part < size:
+            break
+    return done
+
+
+def pwritev(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high: int) -> int:
+    """Write several buffers at *offset*, leaving the position alone; pwritev(2)."""
+    if offset < 0:
+        raise SyscallError(EINVAL)
+    file = transfer.target(k, fd)
+    transfer.positioned(file, offset)
+    if file.flags & abi.O_APPEND:
+        offset = file.write_start()
+    done = 0
+    for base, size in transfer.vectors(k, addr, count):
+        try:
+            part = transfer.drain(k, file, offset + done, base, room(k, t, file, offset + done, size))
+        except (GuestFault, SyscallError):
+            if not done:
+                raise
+            break
+        done += part
+        if part < size:
+            break
+    return done
+
+
+KNOWN_RWF = abi.RWF_HIPRI | abi.RWF_DSYNC | abi.RWF_SYNC | abi.RWF_NOWAIT
+
+
+def preadv2(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high: int, flags: int) -> int:
+    """As preadv, or readv with an offset of -1; the flags change nothing where nothing waits.  preadv(2)."""
+    if flags & ~KNOWN_RWF:
+        raise SyscallError(EOPNOTSUPP)
+    return transfer.readv(k, t, fd, addr, count) if offset == -1 else preadv(k, t, fd, addr, count, offset, high)
+
+
+def pwritev2(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high: int, flags: int) -> int:
+    """As pwritev, or writev with an offset of -1; the flags change nothing where nothing waits.  pwritev(2)."""
+    if flags & ~KNOWN_RWF:
+        raise SyscallError(EOPNOTSUPP)
+    return transfer.writev(k, t, fd, addr, count) if offset == -1 else pwritev(k, t, fd, addr, count, offset, high)
+
+
+def splice(k: Kernel, t: Task, *_: int) -> int:
+    """Fail with EINVAL, which says that these files cannot be spliced; splice(2)."""
+    raise SyscallError(EINVAL)
+
+
+def memfd_create(k: Kernel, t: Task, name: bytes, flags: int) -> int:
+    """Open a new file in memory that has no name; memfd_create(2).  MFD_HUGETLB finds an empty pool (EINVAL)."""
+    if flags & ~(abi.MFD_CLOEXEC | abi.MFD_ALLOW_SEALING):
+        raise SyscallError(EINVAL)
+    if len(name) > MEMFD_NAME_MAX:
+        raise SyscallError(EINVAL)
+    fd = k.files.lowest()
+    node = k.tree.root.new_unnamed(0o777, f"memfd:{text(name)}")
+    node.seals = 0 if flags & abi.MFD_ALLOW_SEALING else abi.F_SEAL_SEAL
+    facts = facts_of(k, node)._replace(device=MEMFD_DEVICE)
+    file = opened.Plain(b"memfd:" + name, abi.O_RDWR | abi.O_LARGEFILE, facts, node)
+    return k.files.put(fd, file, bool(flags & abi.MFD_CLOEXEC))
+
+
+MEMFD_DEVICE = (0, 1)  # the kernel's own tmpfs, which is mounted nowhere
