@@ -17,6 +17,8 @@ from syscalls.world import World
 from syscalls.worldfile import as_dict
 
 MSTART = "runtime.mstart"
+END = "exit"
+"""In place of a function: run until the program ends by itself."""
 # What the runtime prints when it gives up (runtime/panic.go, throw, fatal and printpanics; all releases).
 FATAL_ERROR = re.compile(r"^fatal error: (.*)$", re.MULTILINE)
 PANIC = re.compile(r"^panic: (.*)$", re.MULTILINE)
@@ -38,7 +40,7 @@ def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) 
     machine = Machine(image, world)
     try:
         watch = Capture(machine, image) if capture else None
-        outcome = machine.run(stop_at + machine.loaded.bias, until)
+        outcome = machine.run(stop_at and stop_at + machine.loaded.bias, until)
         if watch is not None:
             watch.finish()
         return make_record(image, world, machine, outcome, watch)
@@ -47,7 +49,9 @@ def boot(image: Image, world: World, until: str = MSTART, capture: bool = True) 
 
 
 def entry_of(image: Image, name: str) -> int:
-    """The link-time address of the function *name*; raises UnknownFunction."""
+    """The link-time address of the function *name*, 0 for :data:`END`; raises UnknownFunction."""
+    if name == END:
+        return 0
     function = image.function(name)
     if function is None:
         raise UnknownFunction(f"{image.name} has no function {name}")

@@ -48,7 +48,7 @@ class Warm:
         else:
             watch.begin_anew()
         self._machine = self._watch = None  # nobody boots on them again if this boot raises
-        outcome = machine.run(self._stop_at + machine.loaded.bias, self.until)
+        outcome = machine.run(self._stop_at and self._stop_at + machine.loaded.bias, self.until)
         watch.finish()
         record = make_record(self.image, world, machine, outcome, watch, reader=reader)
         if watch.whole:
@@ -59,7 +59,7 @@ class Warm:
         """Boot without observing anything."""
         machine, reader = self._ready(world)
         self._machine = None
-        outcome = machine.run(self._stop_at + machine.loaded.bias, self.until)
+        outcome = machine.run(self._stop_at and self._stop_at + machine.loaded.bias, self.until)
         self._machine = machine
         return Bare(describe(self.image, machine, outcome, printed(machine)), totals(machine), reader)
 

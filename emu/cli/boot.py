@@ -81,7 +81,9 @@ def _parser() -> options.Parser:
     parser.add_argument(
         "arguments", nargs="*", metavar="ARGS", help="its arguments; after -- even those that begin with a dash"
     )
-    parser.add_argument("--until", metavar="FUNCTION", help="stop at this function's first instruction instead")
+    parser.add_argument(
+        "--until", metavar="FUNCTION", help="stop at this function's first instruction instead; exit: run to the end"
+    )
     options.add_world(parser)
     options.add_output(parser)
     parser.add_argument("--all", action="store_true", help="every value and every system call, nothing folded")

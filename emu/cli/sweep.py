@@ -32,6 +32,7 @@ examples:
   rt0 sweep ./server --vary cpus=1,2,3,64 --vary thp=absent,0,2097152
   rt0 sweep ./server --vary cpus=1..8 --vary page-size=4096..65536*4 --show ncpu,gomaxprocs
   rt0 sweep ./server --vary cpus=0,2-3 --vary cpus=0x5       a key given twice has one value each time, commas included
+  rt0 sweep ./tool --run --vary schedule-seed=1..50          whole programs: how each ends, and its last words
   rt0 sweep old new --set seed=5 --worlds here.toml there.toml --csv table.csv
   rt0 sweep ./server --vary-file points.csv --cluster tcp://scheduler:8786
 
@@ -83,6 +84,7 @@ def _parser() -> options.Parser:
         help="values, variables or views; all: also the lesser values (default: what varied)",
     )
     group.add_argument("--until", metavar="FUNCTION", help="boot to this function instead of runtime.mstart")
+    group.add_argument("--run", action="store_true", help="run to the end instead (the same as --until exit)")
     options.add_world(parser)
     options.add_output(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
@@ -104,7 +106,7 @@ def _jobs(text: str) -> int:
 
 
 def _plan(chosen: argparse.Namespace, images: tuple[Image, ...]) -> Plan:
-    from emu.boot.boot import MSTART, entry_of
+    from emu.boot.boot import END, MSTART, entry_of
     from emu.sweep import plan as plans
     from emu.sweep import points, shown
 
@@ -113,7 +115,9 @@ def _plan(chosen: argparse.Namespace, images: tuple[Image, ...]) -> Plan:
     labels = tuple(image.name for image in images)
     if len(set(labels)) < len(labels):
         labels = tuple(chosen.binaries)
-    until = chosen.until or MSTART
+    if chosen.run and chosen.until not in (None, END):
+        raise UsageError("sweep: --run and --until: one of them at a time")
+    until = END if chosen.run else chosen.until or MSTART
     for image in images:
         entry_of(image, until)
     axes = [axis for path in chosen.vary_file for axis in points.from_file(path)]
