@@ -70,9 +70,12 @@ def found_in(folder: Path) -> set[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the process *pid*, which may have ended but was not waited for; proc_pid_stat(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of the process *pid*, which was not waited for, and of its children; proc_pid_stat(5)."""
+    spent = 0.0
+    for each in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
 
 
 def campaign(engine: str, seed: int, seconds: float) -> Campaign:

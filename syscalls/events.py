@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syscalls.light import dataclass, field
+from syscalls.light import dataclass
 
 
 @dataclass(slots=True)
@@ -18,8 +18,24 @@ class SyscallEvent:
     tid: int
     ticks: int  # instructions executed before it
     # Argument index -> the bytes behind that pointer (paths whole; buffers up to DETAIL_LIMIT), as the call left them.
-    detail: dict[int, bytes] = field(default_factory=dict)
-    function: str | None = None  # the innermost function of the program that made the call; the machine knows
+    detail: dict[int, bytes]
+    function: str | None  # the innermost function of the program that made the call; the machine knows
+
+    # By hand, as one is made for each call: four times as fast as the constructor that all light classes share.
+    def __init__(
+        self, nr: int, name: str, args: tuple[int, ...], result: int, errno: str | None, overridden: bool, tid: int,
+        ticks: int, detail: dict[int, bytes] | None = None, function: str | None = None,
+    ) -> None:  # fmt: skip
+        self.nr = nr
+        self.name = name
+        self.args = args
+        self.result = result
+        self.errno = errno
+        self.overridden = overridden
+        self.tid = tid
+        self.ticks = ticks
+        self.detail = {} if detail is None else detail
+        self.function = function
 
 
 DETAIL_LIMIT = 128

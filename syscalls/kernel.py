@@ -58,6 +58,8 @@ class Timer(Protocol):
 
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
+PSEUDO = ("/proc/", "/sys/")
+MOST_TREES = 64
 Sink = Callable[[int, bytes], None]
 PID_MAX, RESERVED_PIDS = 32_768, 300
 """/proc/sys/kernel/pid_max by default, and where numbers begin again (kernel/pid.c)."""
@@ -130,6 +132,7 @@ class Kernel:
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
+        self._trees: dict[tuple[tuple[str, int, str | None, bool], ...], Tree] = {}  # see replace_files
         self.locks: list[Lock] = []  # advisory locks of files
 
     def enter(self, process: Process) -> None:
@@ -168,8 +171,19 @@ class Kernel:
             from syscalls.tree.build import replace_files
 
             replace_files(self._tree, before, files)  # what the guest wrote stays
-        else:
-            self._tree = None
+            self._trees.clear()  # it may be one of them
+            return
+        self._tree = None
+        if not all(file.path.startswith(PSEUDO) for file in files):
+            return
+        # One with the same files, whatever they held, is as good as a new one: what is open of these has a copy.
+        shape = tuple([(file.path, file.mode, file.errno, file.content is None) for file in files])
+        if shape not in self._trees:
+            if len(self._trees) >= MOST_TREES:
+                self._trees.clear()
+            self._trees[shape] = self.tree
+        self._tree = self._trees[shape]
+        self._tree.contents.update((file.path, file.content or b"") for file in files)
 
     def call(self, task: Task, nr: int, args: tuple[int, ...]) -> int | None:
         """Perform system call *nr* for *task* and return its result, ``-errno`` on failure.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.light import dataclass, replace
+from syscalls.light import dataclass
 from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class Task:
 
     def copy(self) -> Task:
         """Return an independent copy."""
-        return replace(self)
+        twin = Task.__new__(Task)
+        twin.become(self)
+        return twin
 
     def become(self, other: Task) -> None:
         """Take over every value of *other*."""

@@ -44,6 +44,8 @@ class Vma(NamedTuple):
     def clip(self, lo: int, hi: int) -> Vma:
         """Return the part of this area inside [lo, hi), which must overlap it."""
         start, end, prot, flags, backing, offset, name = self
+        if lo <= start and hi >= end:
+            return self
         if backing is not None and lo > start:
             offset += lo - start
         return make((max(start, lo), min(end, hi), prot, flags, backing, offset, name))
@@ -123,6 +125,10 @@ class VmaList:
             return []
         taken = self.areas[first:last]
         head, tail = taken[0], taken[-1]
+        if first + 1 == last and head.start == lo and head.end == hi:  # the common case
+            self.size -= hi - lo
+            del self.areas[first], self.starts[first]
+            return taken
         keep = [head.clip(head.start, lo)] if head.start < lo else []
         if tail.end > hi:
             keep.append(tail.clip(hi, tail.end))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,7 +42,7 @@ class Wrong(NamedTuple):
     message: str
 
 
-OPENS, READS = ("openat", "open"), ("read", "pread64")
+OPENS, READS, CLOSE = ("openat", "open"), ("read", "pread64"), "close"
 
 
 def _path(event: SyscallEvent) -> str:
@@ -57,16 +56,20 @@ class Calls:
     def __init__(self, result: Result) -> None:
         self._result = result
         self.events = result.calls
+        # The calls that the models look at: (number of the call, which of its name, event).
+        self._of_files: list[tuple[int, int, SyscallEvent]] = []
+        counts = dict.fromkeys((*READS, CLOSE, *OPENS), 0)
+        for at, event in enumerate(self.events):
+            name = event.name
+            if name in counts:
+                counts[name] += 1
+                self._of_files.append((at, counts[name], event))
         # Which calls open files, and the paths of those.
-        self.opens = [(at, _path(event)) for at, event in enumerate(self.events) if event.name in OPENS]
+        self.opens = [(at, _path(event)) for at, _, event in self._of_files if event.name in OPENS]
 
-    def named(self, *names: str) -> Iterator[tuple[int, SyscallEvent]]:
-        """(which of its name, from 1; event) of the calls of *names*."""
-        counts: dict[str, int] = {}
-        for event in self.events:
-            counts[event.name] = counts.get(event.name, 0) + 1
-            if event.name in names:
-                yield counts[event.name], event
+    def first(self, name: str) -> SyscallEvent | None:
+        """The first call of *name*."""
+        return next((event for event in self.events if event.name == name), None)
 
     def data(self, nth: int, event: SyscallEvent) -> bytes | None:
         """All that the first output buffer of *event* was given; None if that is not known."""
@@ -95,12 +98,12 @@ class Calls:
             return None
         fd = self.events[first].result
         found = []
-        counts = Counter(event.name for event in self.events[: first + 1])
-        for event in self.events[first + 1 :]:
-            counts[event.name] += 1
-            if event.name in READS and event.args[0] == fd:
-                found.append((counts[event.name], event))
-            elif event.name == "close" and event.args[0] == fd:
+        for at, nth, event in self._of_files:
+            if at <= first or event.args[0] != fd:
+                continue
+            if event.name in READS:
+                found.append((nth, event))
+            elif event.name == CLOSE:
                 break
         return found
 
@@ -119,11 +122,11 @@ def cpus(result: Result, calls: Calls) -> Iterator[Wrong]:
     """runtime.NumCPU: the bits of the affinity mask; 1 if there is no mask, or none set."""
     if "ncpu" not in result.values:
         return
-    first = next(calls.named("sched_getaffinity"), None)
+    first = calls.first("sched_getaffinity")
     if first is None:
         return
-    mask = calls.data(*first)
-    if mask is None and first[1].result >= 0:
+    mask = calls.data(1, first)
+    if mask is None and first.result >= 0:
         return
     expected = max(int.from_bytes(mask or b"", "little").bit_count(), 1)
     if result.values["ncpu"] != expected:

@@ -132,6 +132,14 @@ class Plan:
                 found.setdefault(ROWS[answer.row].file, answer.payload)
         return found
 
+    def files_over(self, files: tuple[File, ...]) -> tuple[File, ...]:
+        """Return *files* with those that it answers for in their places."""
+        answered = self.files()
+        if not answered:
+            return files
+        kept = (file for file in files if file.path not in answered)
+        return (*kept, *(File(path, content) for path, content in answered.items()))
+
     def rules(self, before: Mapping[str, int], made: Mapping[str, int] | None = None) -> list[tuple[int, Rule]]:
         """The answers to calls as compiled rules, each with its call's number.
 
@@ -170,11 +178,9 @@ class Plan:
         for answer in self.answers:
             if answer.kind == SETTING:
                 world = _with_setting(world, ROWS[answer.row], answer.payload)
-        files = self.files()
-        kept = tuple(file for file in world.files if file.path not in files)
         return replace(
             world,
-            files=(*kept, *(File(path, content) for path, content in files.items())),
+            files=self.files_over(world.files),
             responses=(*self.responses(Counter(event.name for event in calls_before)), *world.responses),
         )
 

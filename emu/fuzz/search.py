@@ -25,13 +25,14 @@ from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
 
-TURN = 24  # runs
-CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did
+TURN, SHORT_TURN = 32, 4  # runs; fewer for a plan whose run takes many instructions
+CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
 PROMISING_SHARE = 0.5  # of the turns; there are few such plans, and they lead on
 LATE_SHARE = 0.6  # of the turns change nothing before some call
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
 WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
 MIN_WORD = 3  # characters
+SAMPLED = 4  # of as many runs one is looked at for what it shows
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
 REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
 JOINED = 0.2  # how often two plans are put together
@@ -65,9 +66,10 @@ class Entry:
     news: int  # traits that it was the first to show
     untried: int  # of its answers, from the first on: those that may yet turn out to be needless
     stored: bool  # in the corpus
+    cost: int  # instructions of its run
     hints: tuple[int, ...] = ()  # what the code compares with that it was the first to reach
     turns: int = 0
-    shown: int = 0  # how many runs showed the last of its news ...
+    shown: int = 0  # how many runs, of those that were looked at for this, showed the last of its news ...
     at: int = field(init=False)  # ... which is this bit of ...
     bit: int = field(init=False)  # ... the traits of this block
 
@@ -147,7 +149,8 @@ class Search:
 
     def _begin_turn(self, parent: Entry) -> None:
         rng, calls = self._rng, len(parent.sites.calls)
-        self._parent, self._left = parent, TURN
+        self._parent = parent
+        self._left = max(min(TURN * self.entries[0].cost // max(parent.cost, 1), TURN), SHORT_TURN)
         parent.turns += 1
         # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
         # start-up gets its share.
@@ -192,10 +195,8 @@ class Search:
         judged = verdict(result)
         shown = ranges(result.coverage)
         found = int.from_bytes(shown, "little")
-        size = len(shown)
-        for entry in self.entries:
-            if entry.at < size and shown[entry.at] & entry.bit:
-                entry.shown += 1
+        if self.executions % SAMPLED == 0:
+            self._count(shown)
         before = self.seen.union
         news = self.seen.learn(found)
         if news:
@@ -204,12 +205,28 @@ class Search:
             self._found(result, judged)
         return result, found
 
+    def _count(self, shown: bytes) -> None:
+        size = len(shown)
+        for entry in self.entries:
+            if entry.at < size and shown[entry.at] & entry.bit:
+                entry.shown += 1
+
     def _add(self, result: Result, failed: bool, news: int, blocks: list[int], stored: bool) -> None:
         promising = bool(blocks) and not failed
         hints = self.target.hints(blocks) if promising else ()
         plan = result.plan
         size = len(plan.answers)
-        entry = Entry(plan, Sites(result.calls), failed, promising, news, size if size > 1 else 0, stored, hints)
+        entry = Entry(
+            plan,
+            Sites(result.calls),
+            failed,
+            promising,
+            news,
+            size if size > 1 else 0,
+            stored,
+            result.instructions,
+            hints,
+        )
         self.entries.append(entry)
         self._fresh.append(entry)
 
@@ -241,7 +258,7 @@ class Search:
         candidates = [rng.choice(self.entries) for _ in range(CANDIDATES)]
         if rng.random() >= FAILED_SHARE:
             candidates = [one for one in candidates if not one.failed] or candidates
-        return min(candidates, key=lambda one: one.shown)
+        return min(candidates, key=lambda one: one.shown * one.cost)
 
 
 def word_of(hint: int) -> bytes:

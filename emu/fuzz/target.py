@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emu.boot.boot import FATAL_ERROR, MSTART, describe, entry_of, printed
-from emu.boot.reader import Missing, Reader
+from emu.boot.reader import NOT_IN_RELEASE, Missing, Reader
 from emu.fuzz import unwind
 from emu.fuzz.constants import Constants
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
@@ -266,7 +266,7 @@ class Target:
         if followed is not None:
             step = max(step, followed.start_of(plan), key=lambda one: one.done)
         snapshot.restore(machine, step.moment)
-        self._show(plan.to_world(self._full).files if plan.files() else self._full.files)
+        self._show(plan.files_over(self._full.files))
         kernel.answer_by(self._own_rules.ahead(plan.rules(self._first.made, step.made)))
         return step
 
@@ -382,10 +382,16 @@ def processors(reader: Reader) -> tuple[int, list[tuple[int, int, int]]]:
     """How many Ps ``allp`` has, and (index, id, status) of the first and the last ones; raises Missing."""
     start, length, _ = reader.slice("runtime.allp")
     chosen = sorted({*range(min(length, LOOKED_AT)), *range(max(length - LOOKED_AT, 0), length)})
+    addresses = memoryview(reader.raw(start, 8 * length)).cast("Q")
+    places = [reader.find("runtime.p", field) for field in ("id", "status")]
+    spans = [(place[0], place[0] + place[1].size) for place in places if place is not None]
+    if len(spans) != len(places):
+        raise Missing(NOT_IN_RELEASE)
     found = []
     for index in chosen:
-        at = reader.word(start + 8 * index)
-        found.append((index, reader.field("runtime.p", at, "id"), reader.field("runtime.p", at, "status")))
+        raw = reader.raw(addresses[index], max(end for _, end in spans))
+        number, status = (int.from_bytes(raw[low:high], "little", signed=True) for low, high in spans)
+        found.append((index, number, status))
     return length, found
 
 

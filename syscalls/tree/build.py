@@ -48,9 +48,10 @@ def build(world: World, facts: ProcessFacts) -> Tree:
         for bind in world.binds:
             place(root, bind[1], node_for(*bind, store))
     make_folder(root, world.cwd)
+    contents = {file.path: file.content or b"" for file in world.files}
     for file in world.files:
-        place(root, file.path, written(file, store))
-    return Tree(root, table, store)
+        place(root, file.path, written(file, store, contents))
+    return Tree(root, table, store, contents)
 
 
 def _store(world: World, facts: ProcessFacts) -> Store:
@@ -78,12 +79,15 @@ def _dev(store: Store) -> Folder:
     return Folder(store, entries)
 
 
-def written(file: File, store: Store) -> Node | None:
-    """What stands where the user wrote *file* down; one that only fails to open is there all the same."""
+def written(file: File, store: Store, contents: dict[str, bytes]) -> Node | None:
+    """What stands where the user wrote *file* down; one that only fails to open is there all the same.
+
+    It holds what *contents* has for its path.
+    """
     if file.content is None and file.errno is None:
         return None
-    content = file.content or b""
-    return StoredFile(store, lambda: content, file.mode, None, NUMBERS[file.errno] if file.errno else 0)
+    path, errno = file.path, NUMBERS[file.errno] if file.errno else 0
+    return StoredFile(store, lambda: contents[path], file.mode, None, errno)
 
 
 def replace_files(tree: Tree, before: tuple[File, ...], files: tuple[File, ...]) -> None:
@@ -91,8 +95,9 @@ def replace_files(tree: Tree, before: tuple[File, ...], files: tuple[File, ...])
     for path in {file.path for file in before} - {file.path for file in files}:
         *folders, name = [part for part in path.split("/") if part not in ("", ".")] or [""]
         _descend(tree.root, folders).forget(name)
+    tree.contents.update((file.path, file.content or b"") for file in files)
     for file in files:
-        place(tree.root, file.path, written(file, tree.store))
+        place(tree.root, file.path, written(file, tree.store, tree.contents))
 
 
 def place(root: Directory, path: str, node: Node | None) -> None:

@@ -46,10 +46,13 @@ class Place:
 
 
 class Tree:
-    """The guest's file system.  *may_search*, if set, says which directories the process may look something up in."""
+    """The guest's file system.  *may_search*, if set, says which directories the process may look something up in.
 
-    def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store) -> None:
-        self.root, self.mounts, self.store = root, mounts, store
+    *contents* are those of the files that the World wrote down, by path: what they hold when they are opened.
+    """
+
+    def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store, contents: dict[str, bytes]) -> None:
+        self.root, self.mounts, self.store, self.contents = root, mounts, store, contents
         self.may_search: Callable[[Directory], bool] | None = None
 
     def lookup(self, path: str, cwd: str | Directory = "/", follow: bool = True) -> Node | None:
