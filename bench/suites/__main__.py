@@ -15,7 +15,7 @@ from bench.suites.causes import cause
 from bench.suites.run import emulated, native
 from fixtures import store, suites
 
-SHOWN = 20
+SHOWN = 6
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cap", type=float, default=600.0, metavar="SECONDS", help="of wall time for each run")
     parser.add_argument("--run", metavar="REGEXP", help="only these tests, as -test.run takes them; keeps nothing")
     parser.add_argument("--no-keep", action="store_true", help="do not write down what was seen")
-    parser.add_argument("--said", action="store_true", help="show the end of the emulated run's standard error")
+    parser.add_argument("--said", action="store_true", help="show the ends of the emulated run's standard error")
     parser.add_argument("--option", action="append", default=[], metavar="WORD", help="a further option of rt0 run")
     options = parser.parse_args(argv)
     more = ("-test.run", options.run) if options.run else ()

@@ -23,8 +23,9 @@ FLAGS = ("-test.v=test2json", "-test.short")
 CPUS = 2
 NICE = 10
 POLL_SECONDS = 0.01
-TAIL_BYTES = 2000
+SHOWN_BYTES = 1500
 MEMORY = "4GiB"
+RT0 = os.environ.get("RT0_COMMAND") or str(Path(sys.executable).with_name("rt0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Run:
     verdicts: Verdicts
     wall: float
     cpu: float
-    said: str  # the end of its standard error
+    said: str  # the beginning and the end of its standard error
 
 
 def environment(release: str) -> dict[str, str]:
@@ -57,7 +58,7 @@ def native(release: str, package: str, cap: float, more: Sequence[str] = ()) -> 
 
 def emulated(release: str, package: str, cap: float, more: Sequence[str] = (), options: Sequence[str] = ()) -> Run:
     """Run the tests of *package* in rt0."""
-    command = [*rt0(release, package, options), "--", *FLAGS, *more]
+    command = [*rt0(release, package, options), *FLAGS, *more]
     return run(command, suites.folder(release, package), dict(os.environ), cap)
 
 
@@ -66,7 +67,7 @@ def rt0(release: str, package: str, options: Sequence[str] = ()) -> list[str]:
     root, binary = suites.root(release), suites.path(release, package)
     variables = [f"{name}={value}" for name, value in environment(release).items()]
     return [
-        str(Path(sys.executable).with_name("rt0")), "run",
+        RT0, "run",
         "--bind", f"{root}:{root}",
         "--bind", f"{binary.parent}:{binary.parent}",
         "--cwd", str(suites.folder(release, package)),
@@ -97,7 +98,12 @@ def run(command: Sequence[str], folder: Path, env: dict[str, str], cap: float) -
         err.seek(0)
         said = err.read().decode(errors="replace")
         verdicts = parsed(out.read().decode(errors="replace"))
-    return Run(end or f"cap of {cap:.0f} s", verdicts, wall, cpu, said[-TAIL_BYTES:])
+    return Run(end or f"cap of {cap:.0f} s", verdicts, wall, cpu, ends_of(said))
+
+
+def ends_of(text: str) -> str:
+    """*text* without its middle: Go says first why it dies, and rt0 last."""
+    return text if len(text) < 2 * SHOWN_BYTES else f"{text[:SHOWN_BYTES]}\n[...]\n{text[-SHOWN_BYTES:]}"
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> tuple[str | None, float]:

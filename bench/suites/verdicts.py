@@ -12,6 +12,7 @@ from collections.abc import Mapping
 MARK = "\x16"
 VERDICT = re.compile(r"--- (PASS|FAIL|SKIP): (.+) \(\d+\.\d+s\)$")
 BEGUN = "=== RUN   "
+ADDRESS = re.compile(r"0x[0-9a-f]{8,}")  # in names of tests that are made of values, as errors.TestAs has them
 UNFINISHED = "unfinished"  # the test began, and the program ended before it did
 ABSENT = "not run"  # the other machine ran a test of this name
 
@@ -21,13 +22,23 @@ Verdicts = dict[str, str]
 def parsed(output: str) -> Verdicts:
     """The verdict of each test and subtest that *output* tells of, by name, in order of beginning."""
     found: Verdicts = {}
+    names: dict[str, str] = {}
     for chunk in output.split(MARK)[1:]:
         line = chunk.partition("\n")[0]
         if line.startswith(BEGUN):
-            found.setdefault(line.removeprefix(BEGUN), UNFINISHED)
+            found[_masked(line.removeprefix(BEGUN), names)] = UNFINISHED
         elif match := VERDICT.match(line):
-            found[match[2]] = match[1]
+            found[_masked(match[2], names)] = match[1]
     return found
+
+
+def _masked(name: str, names: dict[str, str]) -> str:
+    # *name* without the addresses that are in it, and still unlike all others of *names*.
+    if name not in names:
+        masked = ADDRESS.sub("0x*", name)
+        same = sum(1 for other in names.values() if other.partition("'")[0] == masked)
+        names[name] = masked + (f"'{same}" if same and masked != name else "")
+    return names[name]
 
 
 def differences(native: Mapping[str, str], emulated: Mapping[str, str]) -> dict[str, tuple[str, str]]:

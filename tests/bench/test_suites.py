@@ -40,6 +40,14 @@ def test_verdicts_are_those_that_go_marked() -> None:
     }
 
 
+def test_addresses_in_names_are_masked() -> None:
+    """A subtest that is named after a pointer is the same test on both machines; two of them stay two."""
+    lines = [f"\x16=== RUN   TestAs/{name}\n" for name in ("0x3b4662df0028", "0x3b4662df0030", "0x10")]
+    lines.append("\x16--- PASS: TestAs/0x3b4662df0030 (0.00s)\n")
+
+    assert parsed("".join(lines)) == {"TestAs/0x*": UNFINISHED, "TestAs/0x*'1": "PASS", "TestAs/0x10": UNFINISHED}
+
+
 def test_differences_name_both_verdicts() -> None:
     """A test that only one machine ran differs, too; one that fails on both does not."""
     native = {"TestA": "PASS", "TestB": "FAIL", "TestC": "PASS"}
