@@ -6,6 +6,7 @@ They are applied in the order in which they are given, on top of the World's fil
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Collection, Sequence
@@ -128,7 +129,10 @@ def add_world(parser: argparse.ArgumentParser, without: Collection[str] = ()) ->
         group.add_argument(option, action=_Setting, metavar=metavar, help=f"{text} (the World's {key})")
     group.add_argument("--env", action=_Setting, metavar="K=V", help="set an environment variable; may be repeated")
     group.add_argument(
-        "--bind", action=_Setting, metavar="HOST:GUEST[:rw]", help="show a file or folder of this machine to the guest"
+        "--bind",
+        action=_Setting,
+        metavar="HOST[:GUEST][:rw]",
+        help="show the guest a file or folder of this machine",
     )
 
 
@@ -201,13 +205,18 @@ def _key(name: str) -> str:
 
 
 def bound(made: World, text: str) -> World:
-    """*made* with ``HOST:GUEST`` or ``HOST:GUEST:rw`` bound; the host's path may hold colons, the guest's may not."""
+    """*made* with ``HOST``, at the same path in the guest, or ``HOST:GUEST`` bound, and written through with ``:rw``.
+
+    The host's path may hold colons when the guest's, which may not, is given.
+    """
     rest, colon, last = text.rpartition(":")
     writable = bool(colon) and last == "rw"
     if writable:
-        rest, colon, last = rest.rpartition(":")
-    if not colon or not rest or not last.startswith("/"):
-        raise WorldError("binds", f"{text!r} is not HOST:GUEST or HOST:GUEST:rw", "two paths")
+        text, rest, colon, last = rest, *rest.rpartition(":")
+    if not colon and text:
+        rest, last = text, os.path.realpath(text)
+    if not rest or not last.startswith("/"):
+        raise WorldError("binds", f"{text!r} is not HOST or HOST:GUEST", "one path or two")
     from syscalls.tree.binds import root_of  # most runs bind nothing
 
     root_of(rest, last)  # here, so that a bind which the program never looks at is refused as well

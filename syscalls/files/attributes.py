@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from syscalls.tasks import Task
     from syscalls.tree import Node
     from syscalls.tree.stored import Store
+    from syscalls.tree.through import Keeper
 
 KEEP = -1  # uid and gid: chown(2)
 NS = 1_000_000_000
@@ -46,11 +47,15 @@ def node_of_fd(k: Kernel, fd: int) -> Node:
     return node_of(file)
 
 
-def keeper_of(k: Kernel, node: Node) -> Store:
+def keeper_of(k: Kernel, node: Node) -> Store | Keeper:
     """Return what keeps *node*; EPERM on a file system that keeps nothing."""
     if filesystem_of(k, node) != DISK:
         raise SyscallError(EPERM)
-    return k.tree.store
+    if not any(writable for _, _, writable in k.world.binds):
+        return k.tree.store
+    from syscalls.tree import through
+
+    return through.keeper_of(node) or k.tree.store
 
 
 # Permissions and owners

@@ -293,8 +293,6 @@ def move(k: Kernel, source: Place, place: Place, flags: int) -> None:
     if there is not None and flags & abi.RENAME_EXCHANGE:
         folder_of(source).swap(source.name, folder_of(place), place.name)
         return
-    if there is not None:
-        folder_of(place).detach(place.name)
     folder_of(source).move(source.name, folder_of(place), place.name)
     if is_folder:
         follow_directory(k, old, new)

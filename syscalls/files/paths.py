@@ -212,6 +212,7 @@ def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0, how
         if not flags & O_CREAT:
             raise SyscallError(ENOENT)
         node = place_for_new(k, place, ENOENT, EACCES).new_file(place.name, permissions(k, mode))
+        node.open(flags)
         return opened.Plain(path, flags & ~FORGOTTEN | abi.O_LARGEFILE, facts_of(k, node), node)
     if exclusive:
         raise SyscallError(EEXIST)
@@ -297,8 +298,8 @@ def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     if isinstance(node, StoredFile) and facts.filesystem == DISK:
         if writes and node.born == k.program.exe:
             raise SyscallError(ETXTBSY)
+        node.open(flags)
         if flags & O_TRUNC:
-            node.content()  # the World may say that opening it fails
             node.truncate(0)
         return opened.Plain(path, kept, facts, node)
     if writes and facts.filesystem != PROC:

@@ -144,7 +144,9 @@ def syncable(k: Kernel, fd: int) -> OpenFile:
 
 def fsync(k: Kernel, t: Task, fd: int) -> int:
     """Let what was written to an open file last; fsync(2)."""
-    syncable(k, fd)
+    file = syncable(k, fd)
+    if isinstance(file, Plain):
+        file.stored.sync()
     return 0
 
 

@@ -1,6 +1,7 @@
 """Host files and folders that a World shows to the guest: ``binds``.
 
-What the guest writes stays in memory (:mod:`syscalls.tree.stored`).  A link inside a bind is resolved in the guest's
+What the guest writes stays in memory (:mod:`syscalls.tree.stored`), unless the bind is writable
+(:mod:`syscalls.tree.through`).  A link inside a bind is resolved in the guest's
 tree, so nothing outside the bind can be reached through one.  Devices, sockets and pipes of the host are not shown.
 Contents are read when a file is opened; owners and times are the World's, permissions the host's.
 """
@@ -34,9 +35,13 @@ def root_of(host: str, guest: str) -> HostRoot:
 
 def node_for(host: str, guest: str, writable: bool, store: Store) -> Node:
     """What stands at *guest*; raise WorldError as :func:`root_of` does."""
+    root = root_of(host, guest)
     if writable:
-        raise WorldError("binds", f"{guest} is to be writable", "read-only binds: nothing is written through yet")
-    node = shown(root_of(host, guest), (), store)
+        from syscalls.tree.through import Keeper, through
+
+        node = through(Keeper(root, store), ())
+    else:
+        node = shown(root, (), store)
     assert node is not None
     return node
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import NamedTuple
 
 from syscalls.world import World
@@ -64,4 +65,15 @@ def mounts(world: World) -> tuple[Mount, ...]:
         for n, name in enumerate(V1_CONTROLLERS):
             device = (0, 24 + n)
             found.append(Mount(27 + n, 26, device, f"{CGROUP_ROOT}/{name}", PSEUDO, "cgroup", "cgroup", f"rw,{name}"))
+    for n, (_, guest, through) in enumerate(world.binds):
+        point = posixpath.normpath(guest)
+        below = next((mount for mount in reversed(found) if holds(mount, point)), found[0])
+        # What the guest writes lies over what the host has, or goes through to it.
+        fstype = "virtiofs" if through else "overlay"
+        found.append(Mount(40 + n, below.number, (0, 40 + n), point, "rw,relatime", fstype, f"bind{n}", "rw"))
     return tuple(found)
+
+
+def holds(mount: Mount, path: str) -> bool:
+    """Say whether *path* is at or below the point of *mount*."""
+    return path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/")

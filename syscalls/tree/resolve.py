@@ -17,7 +17,7 @@ from syscalls.abi import (
     RESOLVE_NO_XDEV,
 )
 from syscalls.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
-from syscalls.tree.mounts import Mount
+from syscalls.tree.mounts import Mount, holds
 from syscalls.tree.nodes import Directory, Link, Node, TreeError
 from syscalls.tree.stored import Folder, Store
 
@@ -152,7 +152,7 @@ class Tree:
         """The mount that *node* lies on: its ``device`` is st_dev."""
         best, path = self.mounts[0], node.path
         for mount in self.mounts:
-            if path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/"):
+            if holds(mount, path):
                 best = mount
         return best
 

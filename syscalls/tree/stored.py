@@ -12,7 +12,7 @@ from typing import Any
 
 from syscalls.abi import F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, S_IFIFO, S_ISGID, SEEK_DATA
 from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, EPERM, SyscallError
-from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node
+from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node, TreeError
 
 PAGE = 4096
 SHIFT = 12
@@ -196,6 +196,11 @@ class StoredFile(FileNode):
     def content(self) -> bytes:
         return super().content() if self.pages is None else self.read(0, self.length)
 
+    def open(self, flags: int) -> None:
+        """Get ready for what *flags* ask; raise what the World says that opening fails with."""
+        if self.errno:
+            raise TreeError(self.errno)
+
     def read(self, offset: int, size: int) -> bytes:
         """Return up to *size* bytes from *offset*."""
         if self.pages is None:
@@ -266,6 +271,9 @@ class StoredFile(FileNode):
             self._cut(pages, size)
         self.length = size
         self.store.written(self)
+
+    def sync(self) -> None:
+        """Let what was written last, as far as anything in memory does."""
 
     def _check_seals(self, needed: int) -> None:
         if self.seals and self.seals & needed:
@@ -395,9 +403,11 @@ class Folder(Directory):
             self.store.release(node)
 
     def move(self, name: str, target: Folder, new: str) -> None:
-        """Let what *name* leads to be at *new* in *target*, where nothing may be."""
+        """Let what *name* leads to be at *new* in *target*, in place of what is there."""
         node = self.get(name)
         assert node is not None
+        if target.get(new) is not None:
+            target.detach(new)
         for each in (self, target, node):
             self.store.touch(each)
         self.put(name, None)

@@ -48,7 +48,7 @@ On the command line the same key is dotted, and elements of tables are named aft
 `--set 'responses=[{call = "read", errno = "EIO"}]'`. A line of a World file is a setting, too:
 `--set 'thp.pmd-size = "absent"'`; and so are the lines that `rt0 boot` shows behind `World`.
 
-Some keys have short options: `--cpus`, `--thp`, `--page-size`, `--seed`, `--env NAME=VALUE`, `--bind HOST:GUEST[:rw]`
+Some keys have short options: `--cpus`, `--thp`, `--page-size`, `--seed`, `--env NAME=VALUE`, `--bind HOST[:GUEST][:rw]`
 and `--max-instructions` (`limits.instructions`). The file comes first, then the options, of which the last one wins:
 
 ```sh
