@@ -57,10 +57,11 @@ def _recovered(elf: Elf, symbols: SymbolTable, found: Analysis) -> Analysis:
     # Without DWARF: what the program's code and its type descriptors tell, and then what symbols name.
     if found.moduledata is None:
         return found
-    from emu.image.recover import Program, recover, with_symbols  # not wanted when the cache has the answer
+    from emu.image.recover import Program, recover, with_itabs, with_symbols  # not wanted when the cache has the answer
 
     try:
-        recovered = recover(Program(elf, symbols, found.pclntab, found.moduledata, found.build.go))
+        program = Program(elf, symbols, found.pclntab, found.moduledata, found.build.go)
+        recovered = with_itabs(recover(program), program, found.build.release)
     except Unreadable as error:
         return found._replace(untyped=f"{found.untyped}; {error}")
     return found._replace(

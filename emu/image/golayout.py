@@ -77,6 +77,11 @@ class Row(NamedTuple):
         """Return the types that this one holds by value."""
         return [self.elem] if self.kind == "array" and self.elem is not None else [t for _, _, t in self.members]
 
+    def shifted(self, by: int) -> Row:
+        """Return the row for a table in which every id is *by* higher."""
+        members = tuple((name, at, t + by) for name, at, t in self.members)
+        return self._replace(elem=None if self.elem is None else self.elem + by, members=members)
+
     def line(self) -> str:
         """Return the row as :class:`~emu.image.types.LayoutTables` has it."""
         row: list[object] = [self.name, self.kind, self.size]

@@ -22,8 +22,11 @@ from tests.booted import image_of
 EXACT = tuple(
     name for name, f in store.fixtures().items() if f.dwarf and f.kind == "exec" and not name.startswith("planted")
 )
-FOUND = ("ibazel-0.1.1", "ibazel-0.6.0", "ibazel-0.7.0", "buildifier-3.3.0", "esbuild-0.8.0", "esbuild-0.11.0",
-         "esbuild-0.14.30", "esbuild-0.15.18", "esbuild-0.21.0", "esbuild-0.25.0", "esbuild-0.28.2")  # fmt: skip
+FOUND = (
+    "ibazel-0.1.1", "ibazel-0.5.0", "ibazel-0.6.0", "ibazel-0.7.0", "ibazel-0.8.1", "buildifier-3.3.0",
+    "esbuild-0.8.0", "esbuild-0.11.0", "esbuild-0.14.30", "esbuild-0.15.18", "esbuild-0.21.0",
+    "esbuild-0.25.0", "esbuild-0.28.2",
+)  # fmt: skip
 """Programs without DWARF, of releases and patch releases that EXACT has not."""
 
 INLINED = {

@@ -21,10 +21,24 @@ from tests.image.samples import without_sections
 
 LINKED = ("hello-1.21.13", "hello-1.24.11", "hello-1.27.3")  # fixtures that were linked a second time with -s -w
 CUT = (*UNSTRIPPED, "buildifier-4.2.1", "buildifier-4.2.5", "buildifier-6.3.3", "hello-1.27.3-pie")
+SYMBOLS = {
+    "ibazel-0.1.1": 1,
+    "ibazel-0.5.0": 1,
+    "ibazel-0.6.0": 5,
+    "ibazel-0.7.0": 0,
+    "ibazel-0.8.1": 0,
+    "buildifier-3.3.0": 5,
+}
+"""Programs with a symbol table and no DWARF, of Go 1.9, 1.11 and 1.13: how many leaves are lost with the symbols.
+
+Reference data were made of ibazel 0.1.1 and 0.7.0; 0.5.0 and 0.8.1 are other programs of the same releases, 0.6.0 and
+buildifier of others.
+"""
 FOUND = (
-    "ibazel-0.1.1", "ibazel-0.6.0", "ibazel-0.7.0", "buildifier-3.3.0", "buildifier-4.2.1", "buildifier-4.2.5",
-    "buildifier-6.3.3", "esbuild-0.8.0", "esbuild-0.11.0", "esbuild-0.14.0", "esbuild-0.14.30", "esbuild-0.14.40",
-    "esbuild-0.15.18", "esbuild-0.17.0", "esbuild-0.19.0", "esbuild-0.21.0", "esbuild-0.25.0", "esbuild-0.28.2",
+    "ibazel-0.1.1", "ibazel-0.5.0", "ibazel-0.6.0", "ibazel-0.7.0", "ibazel-0.8.1", "buildifier-3.3.0",
+    "buildifier-4.2.1", "buildifier-4.2.5", "buildifier-6.3.3", "esbuild-0.8.0", "esbuild-0.11.0", "esbuild-0.14.0",
+    "esbuild-0.14.30", "esbuild-0.14.40", "esbuild-0.15.18", "esbuild-0.17.0", "esbuild-0.19.0", "esbuild-0.21.0",
+    "esbuild-0.25.0", "esbuild-0.28.2",
 )  # fmt: skip
 """Programs as npm has them: Go 1.9, 1.11, 1.13, 1.15 to 1.20, 1.23 and 1.26; most of them stripped."""
 SHARE = 0.9  # of the leaves that the twin shows
@@ -87,6 +101,25 @@ def test_a_program_cut_to_what_is_loaded_boots_the_same(name: str, binary: Calla
     path = binary(name)
 
     assert_same(image_of(path), booted(path), boot(twin_of(path), World()))
+
+
+@pytest.mark.parametrize(("name", "lost"), SYMBOLS.items(), ids=SYMBOLS)
+def test_a_program_without_dwarf_shows_as_much_without_its_symbols(
+    name: str, lost: int, binary: Callable[[str], Path]
+) -> None:
+    """All leaves count here, those without a type and the itabs of Go 1.9 too; what is shown is equal."""
+    path = binary(name)
+    whole, bare = booted(path), boot(twin_of(path), World())
+
+    assert [shape(call) for call in bare.functions] == [shape(call) for call in whole.functions]
+    assert bare.globals.items() <= whole.globals.items()
+    assert len(bare.globals) == len(whole.globals) - lost
+    assert len(bare.globals) >= SHARE * len(whole.globals)
+    assert bare.views.items() <= whole.views.items()
+    assert len(bare.views) >= SHARE * len(whole.views)
+    assert {write.source for call in bare.functions for write in call.writes} <= {"recovered"}
+    for mine, theirs in zip(bare.functions, whole.functions, strict=True):
+        assert changes(mine) <= changes(theirs)
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -139,6 +139,10 @@ class Descriptors:
             found.append((self._name(self._pointer(field)), offset, self._pointer(field + WORD.size)))
         return tuple(found)
 
+    def text(self, offset: int) -> str:
+        """Return the name at *offset* from moduledata.types; raise Unreadable if there is none."""
+        return self._name(self._low + offset)
+
     def _name(self, addr: int) -> str:
         if not self._low <= addr < self._high:
             raise Unreadable(f"no name at {addr:#x}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from emu.image.pclntab import Pclntab
 from emu.image.recover.descriptors import Descriptors
 from emu.image.recover.match import match
 from emu.image.recover.neighbours import of_other_release
+from emu.image.recover.settings import OWNER, TABLE, of_settings
 from emu.image.recover.table import TypeTable
 from emu.image.recover.votes import (
     Found,
@@ -36,7 +37,7 @@ from emu.image.recover.votes import (
 )
 from emu.image.reference import format as fmt
 from emu.image.reference.format import Reference, Version
-from emu.image.symbols import SymbolTable
+from emu.image.symbols import Symbol, SymbolTable
 from emu.image.types import SIZES, LayoutTables
 
 SAME_SHARE = 0.5  # of the functions that both have: 0.83 if position-independent, 0.89 for GOAMD64=v3, 0.35 for -N -l
@@ -133,7 +134,10 @@ def _by_other_releases(program: Program, sources: list[Source]) -> Recovered:
         same_minor = source.reference.version[:2] == release
         votes += of_other_release(program.elf, source, types, same_minor)
         votes += of_symbols(program.symbols, source, types)
-    votes = [vote for vote in votes if vote.variable in common]
+    votes = [vote for vote in votes if vote.variable in common and not _is_refuted(program.symbols, vote)]
+    if not any(name == OWNER for name, *_ in _agreed(votes)):
+        tables = {vote.addr for vote in votes if vote.name == TABLE}
+        votes += [vote for source in sources for vote in of_settings(program.elf, source, types, tables)]
     found = [Found(name, addr, _type_of(by, types), text) for name, by, addr, text in _agreed(votes)]
     for name in VIEWED:
         viewed = types.descriptor(name)
@@ -149,6 +153,22 @@ def _by_other_releases(program: Program, sources: list[Source]) -> Recovered:
         _evidence(program, found, sources),
         f"recovered from code that is the same in {names}, and from type descriptors",
     )
+
+
+def _is_refuted(symbols: SymbolTable, vote: Vote) -> bool:
+    # A linker's symbol table has the last word: the same code may use another variable in another release, as that of
+    # memmove does, which asked runtime.support_erms before there was internal/cpu.X86.
+    if not symbols or symbols.is_partial:
+        return False
+    symbol = _symbol_of(symbols, vote.variable.replace("\N{MIDDLE DOT}", "."))  # which old assembly has in some names
+    return symbol is None or not symbol.addr <= vote.addr < symbol.addr + symbol.size
+
+
+def _symbol_of(symbols: SymbolTable, name: str) -> Symbol | None:
+    # Of a part, "runtime.work+0x10", that of the whole.
+    while name and symbols.get(name) is None:
+        name = name[: max(name.rfind("."), name.rfind("["), name.rfind("+"), 0)]
+    return symbols.get(name)
 
 
 def _type_of(votes: list[Vote], types: TypeTable) -> int:
@@ -181,8 +201,11 @@ def inside(program: Program, found: Found, size: int, part: str) -> bool:
     return part in ("", "rodata") and segment is not None and found.addr + size <= segment.end
 
 
-def apart(found: list[Found], sizes: list[int]) -> list[Found]:
-    """Return *found* by rising address, without any two that overlap: at least one of those is wrong."""
+def apart(found: list[Found], sizes: Sequence[int] | Mapping[int, int]) -> list[Found]:
+    """Return *found* by rising address, without any two that overlap: at least one of those is wrong.
+
+    *sizes*: of their types, by id.
+    """
     found = sorted(found, key=lambda f: (f.addr, sizes[f.type], f.name))
     wrong = set()
     furthest = None
@@ -199,7 +222,8 @@ def _columns(found: list[Found]) -> tuple[list[str], list[int], list[int]]:
 
 
 def _evidence(program: Program, found: list[Found], sources: list[Source]) -> dict[str, str]:
-    proven = {f.name: f.evidence for f in found}
+    borrowed = {name: go for source in sources for name, go in source.reference.borrowed}
+    proven = {f.name: f.evidence + (f"; type of {borrowed[f.name]}" if f.name in borrowed else "") for f in found}
     unproven: dict[str, str] = {}
     complete = program.symbols and not program.symbols.is_partial
     for source in sources:
@@ -207,6 +231,9 @@ def _evidence(program: Program, found: list[Found], sources: list[Source]) -> di
             # A symbol table without the name says that the release does not have it.
             if variable.name not in proven and (not complete or program.symbols.get(variable.name)):
                 unproven |= dict.fromkeys((variable.name, *source.fields(variable.type, variable.name)), "")
+        for name in source.reference.unproven:
+            if not complete or _symbol_of(program.symbols, name):
+                unproven[name] = ""
     return unproven | proven
 
 

@@ -65,6 +65,21 @@ class TypeTable:
             return None
         return offset
 
+    def size_of_described(self, addr: int) -> int:
+        """Return the bytes of the type described at *addr*; raise Unreadable if there is none."""
+        assert self._descriptors
+        return self._descriptors.read(addr).size
+
+    def pointed_at(self, addr: int, field: str) -> str | None:
+        """Return the kind of what the pointer *field* of the struct described at *addr* points at, or None."""
+        assert self._descriptors
+        try:
+            member = next((m for name, _, m in self._descriptors.read(addr).members if name == field), 0)
+            pointer = self._descriptors.read(member)
+            return self._descriptors.read(pointer.elem).kind if pointer.kind == "pointer" and pointer.elem else None
+        except Unreadable:
+            return None
+
     def is_known(self, layouts: Layouts, t: Type) -> bool:
         """Tell whether values of *t* can be read: nothing in it is a struct of which only another release tells."""
         if self._descriptors is None or t.kind not in ("struct", "array", "opaque"):

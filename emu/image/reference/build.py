@@ -1,10 +1,11 @@
 """Builds reference data from unstripped programs: ``python -m emu.image.reference.build [--out FOLDER] BINARY...``.
 
-Each binary needs a symbol table and DWARF.  Of several that state the same Go version, the first gives types and
-names.  The others add the code of functions that were compiled otherwise, for another build mode; and they are
-witnesses: a site of a function that both have stays only if it means the same variable in both.  The linker does not
-say in its output which variable an address was written for, and "one past the end of A" looks like "the start of B";
-in another program, other things lie side by side.
+Each binary needs a symbol table, and should have DWARF: without it, types are those that another release's reference
+data give, as far as the program bears them out (:mod:`emu.image.reference.symbolic`).  Of several that state the same
+Go version, the first gives types and names.  The others add the code of functions that were compiled otherwise, for
+another build mode; and they are witnesses: a site of a function that both have stays only if it means the same variable
+in both.  The linker does not say in its output which variable an address was written for, and "one past the end of A"
+looks like "the start of B"; in another program, other things lie side by side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Pclntab
 from emu.image.recover.match import callee, go_string
 from emu.image.reference import format as fmt
+from emu.image.reference import symbolic
 from emu.image.reference.code import Decoder, trimmed
 from emu.image.reference.format import MASK, Code, Pointer, Site
 from emu.image.types import RUNTIME_PACKAGE, Global, Layouts
@@ -48,11 +50,19 @@ def part_of(module: Moduledata, addr: int) -> str:
     return "rodata"
 
 
-def build(images: Iterable[Image]) -> fmt.Reference:
-    """Return the reference data of the release that all of *images* state; the first is the source of types."""
+def build(images: Iterable[Image], made: Iterable[fmt.Reference] = ()) -> fmt.Reference:
+    """Return the reference data of the release that all of *images* state; the first is the source of types.
+
+    *made*: reference data that are newer than those shipped, to take types from if there is no DWARF.
+    """
     primary, *witnesses = images
-    if primary.moduledata is None or not primary.dwarf or primary.stripped:
-        raise SystemExit(f"{primary.name}: reference data need a symbol table, DWARF and moduledata")
+    module = primary.moduledata
+    if module is None or primary.stripped:
+        raise SystemExit(f"{primary.name}: reference data need a symbol table and moduledata")
+    typed = symbolic.Typed(primary, {}, ())
+    if not primary.dwarf:
+        typed = symbolic.typed(primary, symbolic.donors(primary.go, made))
+        primary = typed.image
     variables = [g for g in primary.layouts.globals() if kept(g.name) and g.type.size]
     found = _functions(primary, {g.name: i for i, g in enumerate(variables)})
     for witness in witnesses:
@@ -62,9 +72,11 @@ def build(images: Iterable[Image]) -> fmt.Reference:
         go=primary.go.partition(" ")[0],
         types="".join(f"\n{json.dumps(row, separators=(',', ':'), ensure_ascii=False)}" for row in rows),
         signatures=_signatures(primary.layouts, ids),
-        globals=tuple((g.name, ids[g.type.id], part_of(primary.moduledata, g.addr)) for g in variables),
+        globals=tuple((g.name, ids[g.type.id], part_of(module, g.addr)) for g in variables),
         functions=tuple(code for _, code in sorted(found.items())),
         pointers=tuple(_pointers(primary, variables)),
+        borrowed=tuple(sorted((name, go) for name, go in typed.borrowed.items() if kept(name))),
+        unproven=tuple(name for name in typed.unproven if primary.layouts.global_(name) is None),
     )
 
 
@@ -210,7 +222,9 @@ def main(argv: list[str]) -> int:
     for path in options.binaries:
         image = load(path, dynamic=True)
         by_release.setdefault(image.go.partition(" ")[0], []).append(image)
-    references = [build(images) for _, images in sorted(by_release.items())]
+    references: list[fmt.Reference] = []
+    for _, images in sorted(by_release.items(), key=lambda row: (not row[1][0].dwarf, row[0])):
+        references.append(build(images, references))
     fmt.store(references, options.out)
     for reference in references:
         size = (options.out / f"{reference.go}.xz").stat().st_size

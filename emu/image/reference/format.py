@@ -84,6 +84,8 @@ class Reference(NamedTuple):
     globals: tuple[tuple[str, int, str], ...]  # name, type id, part: "data", "noptrdata", "bss", "noptrbss", "rodata"
     functions: tuple[Code, ...]
     pointers: tuple[Pointer, ...]
+    borrowed: tuple[tuple[str, str], ...] = ()  # variables whose types another release's reference gave, and which one
+    unproven: tuple[str, ...] = ()  # what that release has too, and of whose place or type nothing is known here
 
     @property
     def version(self) -> Version:
@@ -111,6 +113,9 @@ def pack(reference: Reference) -> bytes:
     """Return the content of *reference*'s file, uncompressed; the same bytes on every machine."""
     functions = [[f.name, int(f.wrapper), f.size, f.digest, _deltas(f), _flat_sites(f)] for f in reference.functions]
     fields = {**reference._asdict(), "format": FORMAT, "functions": functions}
+    for name in ("borrowed", "unproven"):  # only where there is no DWARF
+        if not fields[name]:
+            del fields[name]
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
 
 
@@ -134,6 +139,8 @@ def unpack(content: bytes) -> Reference:
     fields["globals"] = tuple(tuple(row) for row in fields["globals"])
     fields["functions"] = tuple(_code(row) for row in fields["functions"])
     fields["pointers"] = tuple(Pointer(s, tuple(path), *rest) for s, path, *rest in fields["pointers"])
+    fields["borrowed"] = tuple(tuple(row) for row in fields.get("borrowed", ()))
+    fields["unproven"] = tuple(fields.get("unproven", ()))
     return Reference(**fields)
 
 
