@@ -31,7 +31,7 @@ from emu.fuzz.grammar import CALL_ROWS, CONTRACT, HOSTILE
 from emu.fuzz.oracles import verdict
 from emu.fuzz.plan import Answer, Plan
 from emu.fuzz.search import Search
-from emu.fuzz.target import Target
+from emu.fuzz.target import Target, settle
 from emu.image.image import load
 from emu.machine import snapshot
 from emu.machine.machine import Machine
@@ -94,6 +94,7 @@ def measure(program: str, tier: str, rounds: int) -> Rate:
         search = Search(target, Corpus(Path(folder)), lambda _result, _verdict: None, tier)
         search.begin()
         rate_of(WARM_UP, search.step)
+        settle()  # as a campaign does
         answer = Plan((Answer(CALL_ROWS["sched_getaffinity"], 1, plans.RESULT, b""),))
         one = Target(load(path), World(), tier=HOSTILE)
         for _ in range(rounds):

@@ -132,8 +132,8 @@ def _parser() -> options.Parser:
     )
     parser.add_argument("--tier", choices=("contract", "hostile"), default="contract", help="(if not given: contract)")
     parser.add_argument("--time", type=_seconds, metavar="S", help="end after so many seconds")
-    parser.add_argument("--max-runs", type=_count, metavar="N", help="end after so many runs")
-    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes that search together")
+    parser.add_argument("--max-runs", type=options.count, metavar="N", help="end after so many runs")
+    parser.add_argument("--jobs", type=options.count, default=1, metavar="N", help="processes that search together")
     parser.add_argument("--from", dest="begin", metavar="FUNCTION", default="runtime.osinit", help="where runs begin")
     parser.add_argument("--until", metavar="FUNCTION", default="runtime.mstart", help="where runs end")
     parser.add_argument("--also", nargs="+", default=[], metavar="BINARY", help="programs to try each finding on")
@@ -148,13 +148,6 @@ def _parser() -> options.Parser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the search; the World's is --set seed=N")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _seconds(text: str) -> float:

@@ -170,6 +170,14 @@ def no_such_function(name: str, image: Image) -> str:
     return f"{image.name} has no function {name}{meant or nearest(name, known)}"
 
 
+def count(text: str) -> int:
+    """The positive number that *text* is, for argparse; raises ValueError."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def world(options: argparse.Namespace) -> World:
     """The World that *options* describe; raise UsageError, naming the option, for one that cannot be."""
     try:

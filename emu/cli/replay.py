@@ -31,6 +31,7 @@ def run(argv: Sequence[str]) -> int:
     parser = options.Parser("replay", DESCRIPTION, EPILOG)
     parser.add_argument("findings", nargs="+", metavar="FINDING", help="a finding's world.toml, or a folder of them")
     parser.add_argument("--binary", nargs="+", default=[], metavar="BINARY", help="programs that findings are about")
+    parser.add_argument("--times", type=options.count, default=1, metavar="N", help="run each N times (default: 1)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but what differs, and errors")
     chosen = parser.parse(argv)
 
@@ -44,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         programs = Programs((*map(Path, chosen.binary), BUNDLED))
         paths = [path for name in chosen.findings for path in tree(Path(name))]
         for path in paths:
-            done = replay(path, programs)
+            done = replay(path, programs, chosen.times)
             total += 1
             same += not done.problem
             if done.problem or not chosen.quiet:

@@ -16,7 +16,7 @@ from emu.fuzz.finding import BadFinding, Finding, read
 from emu.fuzz.oracles import verdict
 from emu.fuzz.plan import Plan
 from emu.fuzz.target import Target
-from emu.image.image import load
+from emu.image.image import Image, load
 
 
 class Replayed(NamedTuple):
@@ -55,17 +55,27 @@ def _sum(path: Path) -> str:
         raise BadFinding(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
-def replay(path: Path, programs: Programs) -> Replayed:
-    """Run the finding in the file *path* again; raises BadFinding for a file that is none."""
+def replay(path: Path, programs: Programs, times: int = 1) -> Replayed:
+    """Run the finding in the file *path* again, *times* times or until it does something else.
+
+    Raises BadFinding for a file that is none.
+    """
     finding = read(path)
     image = load(programs.find(finding, path))
+    problem = ""
+    for _ in range(times):
+        problem = problem or _difference(image, finding)
+    return Replayed(path, f"{finding.about.outcome} in {finding.about.function}", problem)
+
+
+def _difference(image: Image, finding: Finding) -> str:
+    # What *finding* does otherwise, on a new machine each time; empty if nothing.
     about = finding.about
-    expected = f"{about.outcome} in {about.function}"
     again = verdict(Target(image, finding.world, about.begin, about.until, about.tier).run(Plan()))
     if again.key != about.key:
-        return Replayed(path, expected, f"{again.kind} in {again.function}: {again.message}")
+        return f"{again.kind} in {again.function}: {again.message}"
     outcome = boot(image, finding.world, about.until, capture=False).outcome
     wanted = "reached" if about.kind == "wrong-value" else about.outcome
     if about.kind != "defect" and outcome["kind"] != wanted:
-        return Replayed(path, expected, f"booted, it ends in {outcome['kind']}: {outcome['message']}")
-    return Replayed(path, expected, "")
+        return f"booted, it ends in {outcome['kind']}: {outcome['message']}"
+    return ""

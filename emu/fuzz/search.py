@@ -28,7 +28,7 @@ from syscalls.abi import MAP_FIXED
 TURN, SHORT_TURN = 32, 4  # runs; fewer for a plan whose run takes many instructions
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
 PROMISING_SHARE = 0.5  # of the turns; there are few such plans, and they lead on
-LATE_SHARE = 0.6  # of the turns change nothing before some call
+LATE_SHARE = 0.7  # of the turns change nothing before some call
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
 WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
 MIN_WORD = 3  # characters

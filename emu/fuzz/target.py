@@ -9,6 +9,7 @@ that is only much (thousands of Ps) is told from work that never ends.
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ end, or in a throw's traceback, which others printed to its end; and of runs tha
 CONFIRMATIONS = 3
 STILL_PRINTED = 16  # of as many runs that throw in the same way one goes on to its end
 WRITE = NUMBERS["write"]
+GARBAGE = 50_000  # objects: those of some dozen runs
 WORTH = 10  # runs in one World after which there are snapshots before its calls
 # What a run costs between two snapshots of it: a snapshot takes as long as some 20,000 instructions, a call as 10,000.
 SPACING, CALL_COST = 30_000, 10_000
@@ -82,6 +84,13 @@ class Result:
     stack: tuple[str, ...]
     instructions: int
     defect: str = ""
+
+
+def settle() -> None:
+    """Let the garbage collector leave alone what is there and come seldom: runs make much, and few cycles of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)
 
 
 class Target:

@@ -20,7 +20,7 @@ from emu.fuzz.grammar import CONTRACT
 from emu.fuzz.minimise import MAX_RUNS, minimise
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Plan, decode
-from emu.fuzz.target import Result, Target
+from emu.fuzz.target import Result, Target, settle
 from emu.image.image import Image, load
 
 TICK_SECONDS = 0.5  # between two writes of the state, and two looks at what the other processes found
@@ -110,6 +110,7 @@ class Worker:
 
         self._finish_pending()
         self.search.begin()
+        settle()
         engine(settings.engine)(self.search, going, finish)
         return stop.asked
 
