@@ -137,7 +137,7 @@ def get_robust_list(k: Kernel, t: Task, pid: int, head: int, size: int) -> int:
     target = t if pid == 0 else k.tasks.get(pid)
     if target is None:
         raise SyscallError(ESRCH)
-    if target.process is not t.process and k.world.process.euid:
+    if target.process is not t.process and t.process.ids.euid:
         raise SyscallError(EPERM)
     k.mem.write(size, abi.U64.pack(abi.ROBUST_LIST_HEAD_SIZE))
     k.mem.write(head, abi.U64.pack(target.robust_list))

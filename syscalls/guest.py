@@ -6,7 +6,12 @@ arrays, ``emu.machine`` hands it page tables.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from syscalls.program import Program
+    from syscalls.world import World
 
 PAGE = 4096
 """Bytes of a hardware page: what x86-64 page tables map, whatever page size the World tells the guest."""
@@ -56,4 +61,49 @@ class GuestMemory(Protocol):
 
     def resident(self, addr: int, n_pages: int) -> bytes:
         """Return a byte for each hardware page from *addr* on: 1 where a frame is behind it, else 0."""
+        ...
+
+
+class Execution(NamedTuple):
+    """A program to be started: what execve(2) knows of it."""
+
+    data: bytes  # the file
+    exe: str  # its place in the guest's tree
+    name: str  # as it was called: AT_EXECFN
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    random: bytes  # 16 of them: AT_RANDOM
+    world: World  # with the identity that the process has now
+    read: Callable[[str], bytes]  # another file of the guest, its interpreter; raises SyscallError
+
+
+class Start(NamedTuple):
+    """A program that was loaded into a memory of its own, and where its CPU begins."""
+
+    mem: GuestMemory
+    program: Program
+    entry: int
+    sp: int
+
+
+class Memories(Protocol):
+    """What a machine offers that can hold several processes."""
+
+    def copy(self, mem: GuestMemory, common: Sequence[tuple[int, int]]) -> GuestMemory:
+        """Return a copy of *mem*, in which the ranges (address, size) of *common* are the same memory, not a copy.
+
+        Raises :class:`OutOfFrames`.
+        """
+        ...
+
+    def load(self, execution: Execution) -> Start:
+        """Load a program; raise SyscallError (ENOEXEC, ENOENT, ...) or :class:`OutOfFrames`."""
+        ...
+
+    def serve(self, mem: GuestMemory, mapping_at: Callable[[int], tuple[int, int, int] | None]) -> None:
+        """Ask *mapping_at* from now on what lies at an address of *mem* that was touched: (start, end, prot)."""
+        ...
+
+    def drop(self, mem: GuestMemory) -> None:
+        """Give back all of *mem*, which no process has any more."""
         ...

@@ -15,18 +15,19 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from syscalls import abi, release, rlimits
+from syscalls import abi, release
 from syscalls.buffers import capture, store
+from syscalls.ending import end_process
 from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
-from syscalls.guest import PAGE, GuestFault, GuestMemory, OutOfFrames
+from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
 from syscalls.light import replace
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
-from syscalls.outcome import Hang, Outcome, Unsupported
-from syscalls.processes import Action, Process
+from syscalls.outcome import Exit, Hang, Killed, Outcome, Unsupported
+from syscalls.processes import Action, Process, first, first_task
 from syscalls.program import Program
 from syscalls.random import Entropy
 from syscalls.responses import Responses, Rule
@@ -103,16 +104,14 @@ class Kernel:
         self.entropy = Entropy(world)
         self.responses = Responses(world.responses, CALL_NUMBERS)
         self.scheduler = Scheduler(world.schedule_seed)
-        me = world.process
-        process = Process(me.pid, me.ppid, program, world.cwd)
-        process.mem, process.rlimits = mem, rlimits.initial(world)
-        process.space = AddressSpace(world, mem, program, process.rlimits)
-        process.files = FileTable(process.rlimits, self.let_go, me.closed_fds)
-        self.processes = {process.pid: process}
+        process = first(world, mem, program, self.let_go)
+        self.processes = {process.pid: process}  # those that nobody has waited for yet among them
+        self.first = process  # with its end the run ends
+        self.memories: Memories | None = None  # None: the machine has room for one process
+        self.started: tuple[Task, int, int] | None = None  # a task that runs a new program now: its pc and stack
+        self.process = process
         self.enter(process)
-        comm = program.name.encode("utf-8", "surrogateescape")[:15].decode("utf-8", "surrogateescape")
-        cpu = world.cpus.lowest
-        self.main = Task(process.pid, process.pid, comm, world.cpus.mask, sigmask=me.sigmask, cpu=cpu, process=process)
+        self.main = first_task(world, process)
         self.tasks = {self.main.tid: self.main}
         self.born: list[tuple[Task, Task, int]] = []  # parent, child, its stack (0: the parent's): not running yet
         self.gone: list[Task] = []  # tasks that ended, for the machine to forget
@@ -136,7 +135,11 @@ class Kernel:
         self.locks: list[Lock] = []  # advisory locks of files
 
     def enter(self, process: Process) -> None:
-        """Let *process* be the current one."""
+        """Let *process* be the current one, or see what changed if it is."""
+        if process is not self.process:
+            now = self.ticks()
+            self.process.ticks += now - self.process.since
+            process.since = now
         self.process = process
         self.mem: GuestMemory = process.mem
         self.space: AddressSpace = process.space
@@ -144,6 +147,10 @@ class Kernel:
         self.rlimits: list[tuple[int, int]] = process.rlimits
         self.actions: dict[int, Action] = process.actions  # signal -> handler, flags, restorer, mask
         self.program: Program = process.program
+
+    def ticks_of(self, process: Process) -> int:
+        """Return the instructions that *process* has executed."""
+        return process.ticks + (self.ticks() - process.since if process is self.process else 0)
 
     @property
     def cwd(self) -> str:
@@ -447,6 +454,14 @@ class Kernel:
         """Learn that nothing refers to *file* any more."""
         file.released(self)
 
+    def tasks_of(self, process: Process) -> list[Task]:
+        """Return the tasks of *process* that have not ended, the first one first."""
+        return [task for task in self.tasks.values() if task.process is process]
+
+    def end_process(self, process: Process, how: Exit | Killed) -> None:
+        """Let *process* be gone with all its tasks; with the first process the run ends."""
+        end_process(self, process, how)
+
     def forget(self, task: Task) -> None:
         """Let *task* be gone, clearing the word it asked to have cleared; set_tid_address(2)."""
         self.scheduler.forget(task)
@@ -455,7 +470,7 @@ class Kernel:
         self.gone.append(task)
         if task.clear_child_tid:
             try:
-                self.mem.write(task.clear_child_tid, bytes(4))
+                task.process.mem.write(task.clear_child_tid, bytes(4))
             except GuestFault:
                 return  # as the kernel does: the thread is gone, nobody is left to tell
             self.wake(("futex", task.process.number, task.clear_child_tid), 1)

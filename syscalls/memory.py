@@ -112,9 +112,9 @@ def choose(k: Kernel, addr: int, length: int, flags: int) -> int:
         start = space.place(addr, length, anonymous=flags & (MAP_ANONYMOUS | MAP_SHARED) == MAP_ANONYMOUS)
     if flags & MAP_LOCKED:
         limit = k.rlimits[abi.RLIMIT_MEMLOCK][0]
-        if k.world.process.euid and not limit:
+        if k.process.ids.euid and not limit:
             raise SyscallError(EPERM)
-        if k.world.process.euid and length > limit:
+        if k.process.ids.euid and length > limit:
             raise SyscallError(EAGAIN)
     return start
 

@@ -1,4 +1,4 @@
-"""Who and where: identities, uname, sysinfo, arch_prctl, prctl, resource limits."""
+"""What a process asks of its surroundings and sets of its own: uname, sysinfo, arch_prctl, prctl, resource limits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syscalls import abi, rlimits
-from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, EPERM, ESRCH, SyscallError
+from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, ENOTDIR, EPERM, SyscallError
+from syscalls.files.paths import find
+from syscalls.ids import process_named
 from syscalls.time import NS
 from syscalls.vma import make
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
+    from syscalls.processes import Process
     from syscalls.tasks import Task
 
 UNAME_FIELD = 65
@@ -19,77 +22,6 @@ COMM_SIZE = 16
 ANON_NAME_SIZE = 80  # ANON_VMA_NAME_MAX_LEN, the terminating null included
 ANON_NAME_CHARACTERS = frozenset(range(0x20, 0x7F)) - frozenset(b"\\`$[]")
 """What a mapping's name may hold: prctl(2), PR_SET_VMA."""
-
-
-def getpid(k: Kernel, t: Task) -> int:
-    """Return the process id; getpid(2)."""
-    return t.pid
-
-
-def gettid(k: Kernel, t: Task) -> int:
-    """Return the thread id; gettid(2)."""
-    return t.tid
-
-
-def getppid(k: Kernel, t: Task) -> int:
-    """Return the parent's process id; getppid(2)."""
-    return k.world.process.ppid
-
-
-def getuid(k: Kernel, t: Task) -> int:
-    """Return the real user id; getuid(2)."""
-    return k.world.process.uid
-
-
-def geteuid(k: Kernel, t: Task) -> int:
-    """Return the effective user id; geteuid(2)."""
-    return k.world.process.euid
-
-
-def getgid(k: Kernel, t: Task) -> int:
-    """Return the real group id; getgid(2)."""
-    return k.world.process.gid
-
-
-def getegid(k: Kernel, t: Task) -> int:
-    """Return the effective group id; getegid(2)."""
-    return k.world.process.egid
-
-
-def getpgrp(k: Kernel, t: Task) -> int:
-    """Return the process group: the process leads its own.  getpgrp(2)."""
-    return t.pid
-
-
-def getpgid(k: Kernel, t: Task, pid: int) -> int:
-    """Return the process group, and alike the session, of *pid*; getpgid(2), getsid(2)."""
-    if pid not in (0, t.pid):
-        raise SyscallError(ESRCH)
-    return t.pid
-
-
-def _store_ids(k: Kernel, real: int, effective: int, addresses: tuple[int, int, int]) -> int:
-    # The saved id of a program that execve started is its effective one.
-    for addr, value in zip(addresses, (real, effective, effective), strict=True):
-        k.mem.write(addr, abi.U32.pack(value))
-    return 0
-
-
-def getresuid(k: Kernel, t: Task, real: int, effective: int, saved: int) -> int:
-    """Store the real, effective and saved user ids; getresuid(2)."""
-    return _store_ids(k, k.world.process.uid, k.world.process.euid, (real, effective, saved))
-
-
-def getresgid(k: Kernel, t: Task, real: int, effective: int, saved: int) -> int:
-    """Store the real, effective and saved group ids; getresgid(2)."""
-    return _store_ids(k, k.world.process.gid, k.world.process.egid, (real, effective, saved))
-
-
-def getgroups(k: Kernel, t: Task, size: int, addr: int) -> int:
-    """Return the number of supplementary groups: none; getgroups(2)."""
-    if size < 0:
-        raise SyscallError(EINVAL)
-    return 0
 
 
 def uname(k: Kernel, t: Task, addr: int) -> int:
@@ -212,6 +144,20 @@ def _set_thp_disable(k: Kernel, t: Task, value: int, arg3: int, arg4: int, arg5:
     return 0
 
 
+def _set_subreaper(k: Kernel, t: Task, value: int, *_: int) -> int:
+    k.process.subreaper = bool(value)
+    return 0
+
+
+def _get_subreaper(k: Kernel, t: Task, addr: int, *_: int) -> int:
+    k.mem.write(addr, abi.U32.pack(int(k.process.subreaper)))
+    return 0
+
+
+def _get_keepcaps(k: Kernel, t: Task, *_: int) -> int:
+    return 0
+
+
 def _get_thp_disable(k: Kernel, t: Task, *rest: int) -> int:
     if any(rest):
         raise SyscallError(EINVAL)
@@ -261,6 +207,9 @@ PRCTL: dict[int, Callable[..., int]] = {
     abi.PR_GET_NO_NEW_PRIVS: _get_no_new_privs,
     abi.PR_SET_THP_DISABLE: _set_thp_disable,
     abi.PR_GET_THP_DISABLE: _get_thp_disable,
+    abi.PR_SET_CHILD_SUBREAPER: _set_subreaper,
+    abi.PR_GET_CHILD_SUBREAPER: _get_subreaper,
+    abi.PR_GET_KEEPCAPS: _get_keepcaps,
     abi.PR_SET_VMA: _set_vma,
 }
 
@@ -275,54 +224,52 @@ def getrlimit(k: Kernel, t: Task, resource: int, addr: int) -> int:
 
 def setrlimit(k: Kernel, t: Task, resource: int, addr: int) -> int:
     """Change the limits of *resource*; setrlimit(2)."""
-    set_limit(k, resource, k.mem.read(addr, abi.RLIMIT.size))
+    set_limit(k, k.rlimits, resource, k.mem.read(addr, abi.RLIMIT.size))
     return 0
 
 
 def prlimit64(k: Kernel, t: Task, pid: int, resource: int, new: int, old: int) -> int:
     """Change (where *new* is not null) and report the limits of *resource* of *pid*; prlimit(2)."""
     data = k.mem.read(new, abi.RLIMIT.size) if new else None
-    if pid not in (0, t.pid) and pid not in k.tasks:
-        raise SyscallError(ESRCH)
+    target = process_named(k, t, pid)
+    if target is not t.process and not same_user(t.process, target):
+        raise SyscallError(EPERM)
     if resource >= abi.RLIM_NLIMITS:
         raise SyscallError(EINVAL)
-    before = k.rlimits[resource]
+    before = target.rlimits[resource]
     if data is not None:
-        set_limit(k, resource, data)
+        set_limit(k, target.rlimits, resource, data)
     if old:
         k.mem.write(old, abi.RLIMIT.pack(*before))
     return 0
 
 
-def set_limit(k: Kernel, resource: int, data: bytes) -> None:
-    """Set *resource* to the struct rlimit in *data*; raise EINVAL or EPERM."""
+def same_user(one: Process, other: Process) -> bool:
+    """Say whether *one* is root, or *other* belongs to nobody but its user and group: check_prlimit_permission."""
+    mine, theirs = one.ids, other.ids
+    return not mine.euid or ({mine.uid} == set(theirs.users) and {mine.gid} == set(theirs.main))
+
+
+def set_limit(k: Kernel, limits: list[tuple[int, int]], resource: int, data: bytes) -> None:
+    """Set *resource* of *limits* to the struct rlimit in *data*; raise EINVAL or EPERM."""
     soft, hard = abi.RLIMIT.unpack(data)
     if resource >= abi.RLIM_NLIMITS or soft > hard:
         raise SyscallError(EINVAL)
     if resource == abi.RLIMIT_NOFILE and hard > rlimits.NR_OPEN:
         raise SyscallError(EPERM)
-    if hard > k.rlimits[resource][1] and k.world.process.euid:
+    if hard > limits[resource][1] and k.process.ids.euid:
         raise SyscallError(EPERM)  # CAP_SYS_RESOURCE
-    k.rlimits[resource] = (soft, hard)
+    limits[resource] = (soft, hard)
+
+
+def chroot(k: Kernel, t: Task, path: bytes) -> int:
+    """Refuse to make *path* the root directory, if it is one: EPERM; chroot(2)."""
+    if find(k, abi.AT_FDCWD, path).mode & abi.S_IFMT != abi.S_IFDIR:
+        raise SyscallError(ENOTDIR)
+    raise SyscallError(EPERM)
 
 
 def umask(k: Kernel, t: Task, mask: int) -> int:
     """Set the file mode creation mask and return the old one; umask(2)."""
     before, k.process.umask = k.process.umask, mask & 0o777
     return before
-
-
-def times(k: Kernel, t: Task, addr: int) -> int:
-    """Store the CPU time in clock ticks (100 a second), all of it user time, and return the uptime; times(2)."""
-    if addr:
-        k.mem.write(addr, abi.U64.pack(k.clock.cpu_ns() // 10_000_000) + bytes(24))
-    return k.clock.monotonic_ns() // 10_000_000
-
-
-def getrusage(k: Kernel, t: Task, who: int, addr: int) -> int:
-    """Store the CPU time used, all of it user time; the other counters are zero.  getrusage(2)."""
-    if who not in (0, 1, -1):
-        raise SyscallError(EINVAL)
-    seconds, ns = divmod(0 if who == -1 else k.clock.cpu_ns(), NS)
-    k.mem.write(addr, abi.TIMEVAL.pack(seconds, ns // 1000) + bytes(128))
-    return 0

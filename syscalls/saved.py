@@ -6,7 +6,7 @@ what is in them.  Of the tree, what the guest changed is kept; the rest asks the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
@@ -36,7 +36,7 @@ class KernelState:
     slept_ns: int
     entropy: int
     rule_counts: list[int]
-    process: tuple[str, int, int, bool]  # cwd, umask, dumpable, thp_disabled
+    process: tuple[Any, ...]  # of syscalls.processes
     events: tuple[SyscallEvent, ...]  # whole, not only how many: a state may be put back that another run led past
     unknown: tuple[int, ...]
     output: tuple[tuple[int, bytes], ...]
@@ -63,7 +63,7 @@ def save(k: Kernel) -> KernelState:
         slept_ns=k.clock.slept_ns,
         entropy=k.entropy.position,
         rule_counts=k.responses.counts(),
-        process=(k.cwd, k.umask, k.process.dumpable, k.process.thp_disabled),
+        process=k.process.state(),
         events=tuple(k.events),
         unknown=tuple(k.unknown),
         output=tuple(k.output),
@@ -94,8 +94,7 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.clock.slept_ns = state.slept_ns
     k.entropy.position = state.entropy
     k.responses.restore(state.rule_counts)
-    own = k.process
-    own.cwd, own.umask, own.dumpable, own.thp_disabled = state.process
+    k.process.become(state.process)
     k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit
     k.scheduler.restore(state.scheduler)

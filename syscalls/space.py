@@ -8,11 +8,23 @@ by ``tests/native``.
 
 from __future__ import annotations
 
+from copy import copy
+
 from syscalls import abi, release
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
-from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, OutOfFrames
+from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, Memories, OutOfFrames
 from syscalls.program import Program, ProgramFile
-from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, STACK_GUARD_GAP, Vma, VmaList, maps_line
+from syscalls.vma import (
+    DONTFORK,
+    GROWSDOWN,
+    NORESERVE,
+    SHARED,
+    STACK_GUARD_GAP,
+    WIPEONFORK,
+    Vma,
+    VmaList,
+    maps_line,
+)  # fmt: skip
 from syscalls.world import World
 
 BOTTOM_UP_BASE = (abi.TASK_SIZE // 3 + PAGE - 1) & -PAGE  # TASK_UNMAPPED_BASE, where the search of last resort starts
@@ -53,6 +65,27 @@ class AddressSpace:
         self.data_size = sum(size for _, size, prot, _ in program.segments if prot & PROT_WRITE)
         self.areas = VmaList(initial_areas(program))
         self.peak = self.total()  # the most that was ever mapped: VmPeak
+
+    def fork(self, memories: Memories, rlimits: list[tuple[int, int]]) -> AddressSpace:
+        """Return the address space of a child, with a copy of the memory; raise OutOfFrames."""
+        common = [(area.start, area.end - area.start) for area in self.areas if area.flags & SHARED and area.prot]
+        twin = copy(self)
+        twin.mem, twin.rlimits = memories.copy(self.mem, common), rlimits
+        twin.areas = self.areas.copy()
+        memories.serve(twin.mem, twin.mapping_at)
+        for area in self.areas:
+            if area.flags & DONTFORK:
+                twin.unmap(area.start, area.end)
+            elif area.flags & WIPEONFORK:
+                twin.mem.discard(area.start, area.end - area.start)
+        return twin
+
+    def mapping_at(self, addr: int) -> tuple[int, int, int] | None:
+        """Return (start, end, prot) of the mapping that holds *addr*, to which a stack may have to grow first."""
+        area = self.areas.at(addr)
+        if area is None and self.grow_stack(addr):
+            area = self.areas.at(addr)
+        return None if area is None else (area.start, area.end, area.prot)
 
     def round_up(self, size: int) -> int:
         """Return *size* rounded up to whole pages."""

@@ -6,7 +6,7 @@ read the same rows.  A number without a row returns ENOSYS and is recorded.
 
 from __future__ import annotations
 
-from syscalls import clone, futex, process, random, sched, signals, time
+from syscalls import futex, process, processrows, random, sched, signals, time
 from syscalls import madvise as advice
 from syscalls import memory as mem
 from syscalls.errno import ENOSYS
@@ -68,11 +68,11 @@ SIGSET, NEW_SIGSET = in_struct("sigset", 8), out_struct("sigset", 8)
 NEW_U32 = out_struct("uint32", 4)
 
 VIRTUAL = "Time is virtual: when no task can run, it passes at once."
-ONLY_THREADS = "Threads that share all with their process; other children are ENOSYS, namespaces EINVAL."
 NO_HANDLERS = "A signal with a handler stays pending: handlers are not run yet."
 
 ROWS: tuple[Syscall, ...] = (
     *rows.ROWS,
+    *processrows.ROWS,
     Syscall(0, "read", (FD, out_buf(2), SIZE), COUNT, transfer.read),
     Syscall(1, "write", (FD, in_buf(2), SIZE), COUNT, transfer.write),
     Syscall(2, "open", (PATH, OPEN, MODE), NEW_FD, paths.open_),
@@ -109,8 +109,6 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(33, "dup2", (FD, FD), NEW_FD, table.dup2),
     Syscall(34, "pause", (), NEVER, signals.pause),
     Syscall(35, "nanosleep", (TIMESPEC, NEW_TIMESPEC), ZERO, time.nanosleep, SUPPORTED, VIRTUAL),
-    Syscall(39, "getpid", (), NUMBER, process.getpid),
-    Syscall(60, "exit", (INT,), NEVER, clone.exit_task),
     Syscall(62, "kill", (PID, SIGNAL), ZERO, signals.kill, PARTIAL, NO_HANDLERS),
     Syscall(63, "uname", (out_struct("utsname", 390),), ZERO, process.uname),
     Syscall(72, "fcntl", (FD, FCNTL, ULONG), NUMBER, table.fcntl, PARTIAL,
@@ -123,21 +121,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(95, "umask", (UINT,), NUMBER, process.umask),
     Syscall(96, "gettimeofday", (out_struct("timeval", 16), out_struct("timezone", 8)), ZERO, time.gettimeofday),
     Syscall(97, "getrlimit", (RESOURCE, out_struct("rlimit", 16)), ZERO, process.getrlimit),
-    Syscall(98, "getrusage", (INT, out_struct("rusage", 144)), ZERO, process.getrusage, PARTIAL,
-            "Processor time only; the counters are 0."),
     Syscall(99, "sysinfo", (out_struct("sysinfo", 112),), ZERO, process.sysinfo),
-    Syscall(100, "times", (out_struct("tms", 32),), NUMBER, process.times),
-    Syscall(102, "getuid", (), NUMBER, process.getuid),
-    Syscall(104, "getgid", (), NUMBER, process.getgid),
-    Syscall(107, "geteuid", (), NUMBER, process.geteuid),
-    Syscall(108, "getegid", (), NUMBER, process.getegid),
-    Syscall(110, "getppid", (), NUMBER, process.getppid),
-    Syscall(111, "getpgrp", (), NUMBER, process.getpgrp),
-    Syscall(115, "getgroups", (INT, ADDR), COUNT, process.getgroups),
-    Syscall(118, "getresuid", (NEW_U32, NEW_U32, NEW_U32), ZERO, process.getresuid),
-    Syscall(120, "getresgid", (NEW_U32, NEW_U32, NEW_U32), ZERO, process.getresgid),
-    Syscall(121, "getpgid", (PID,), NUMBER, process.getpgid),
-    Syscall(124, "getsid", (PID,), NUMBER, process.getpgid),
     Syscall(127, "rt_sigpending", (NEW_SIGSET, SIZE), ZERO, signals.rt_sigpending),
     Syscall(131, "sigaltstack", (in_struct("stack_t", 24), out_struct("stack_t", 24)), ZERO, signals.sigaltstack),
     Syscall(143, "sched_getparam", (PID, out_struct("sched_param", 4)), ZERO, sched.sched_getparam),
@@ -149,7 +133,6 @@ ROWS: tuple[Syscall, ...] = (
             "VMA names (from 5.17); other options are EINVAL."),
     Syscall(158, "arch_prctl", (ARCH, ADDR), ZERO, process.arch_prctl),
     Syscall(160, "setrlimit", (RESOURCE, in_struct("rlimit", 16)), ZERO, process.setrlimit),
-    Syscall(186, "gettid", (), NUMBER, process.gettid),
     Syscall(200, "tkill", (PID, SIGNAL), ZERO, signals.tkill, PARTIAL, NO_HANDLERS),
     Syscall(201, "time", (out_struct("time_t", 8),), NUMBER, time.time),
     Syscall(202, "futex", (ADDR, FUTEX, UINT, ADDR, ADDR, UINT), NUMBER, futex.futex, PARTIAL,
@@ -164,7 +147,6 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(229, "clock_getres", (CLOCK, NEW_TIMESPEC), ZERO, time.clock_getres),
     Syscall(230, "clock_nanosleep", (CLOCK, flags("flags", "TIMER_"), TIMESPEC, NEW_TIMESPEC), ZERO,
             time.clock_nanosleep, SUPPORTED, VIRTUAL),
-    Syscall(231, "exit_group", (INT,), NEVER, clone.exit_group),
     Syscall(234, "tgkill", (PID, PID, SIGNAL), ZERO, signals.tgkill, PARTIAL, NO_HANDLERS),
     Syscall(257, "openat", (DIRFD, PATH, OPEN, MODE), NEW_FD, paths.openat),
     Syscall(262, "newfstatat", (DIRFD, PATH, NEW_STAT, AT_FLAGS), ZERO, status.newfstatat),
@@ -182,10 +164,7 @@ ROWS: tuple[Syscall, ...] = (
             "Registered, and the fields are filled once; a task never changes its CPU.", (4, 18)),
     Syscall(436, "close_range", (UINT, UINT, UINT), ZERO, table.close_range, since=(5, 9)),
     Syscall(439, "faccessat2", (DIRFD, PATH, ACCESS, AT_FLAGS), ZERO, status.faccessat2, since=(5, 8)),
-    Syscall(56, "clone", (flags("flags", "CLONE_", 64), ADDR, ADDR, ADDR, ADDR), NUMBER, clone.clone, PARTIAL,
-            ONLY_THREADS),
     Syscall(324, "membarrier", (INT, UINT, INT), NUMBER, fails(ENOSYS), ABSENT,
             "Looks like a kernel built without CONFIG_MEMBARRIER."),
-    Syscall(435, "clone3", (in_buf(1), SIZE), NUMBER, clone.clone3, PARTIAL, ONLY_THREADS, (5, 3)),
     *POLL_ROWS,
 )  # fmt: skip

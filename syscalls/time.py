@@ -72,7 +72,11 @@ class Clock:
 
     def cpu_ns(self) -> int:
         """Return the nanoseconds spent executing, sleep left out."""
-        return self._ticks() * self._ps // 1000
+        return self.duration_ns(self._ticks())
+
+    def duration_ns(self, instructions: int) -> int:
+        """Return the nanoseconds that executing that many *instructions* takes."""
+        return instructions * self._ps // 1000
 
     def sleep(self, duration_ns: int) -> None:
         """Let *duration_ns* pass at once."""

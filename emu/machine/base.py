@@ -91,10 +91,14 @@ class Base:
 
     def map_code(self, pages: PageTables, addr: int, content: bytes) -> None:
         """Map executable pages of *content*, always the same frames for the same content."""
+        self.map(pages, addr, self.code(content))
+
+    def code(self, content: bytes) -> Piece:
+        """Return the frames of executable pages of *content*."""
         piece = self._shared.get(content)
         if piece is None:
             piece = self._shared[content] = self._share(content)
-        self.map(pages, addr, piece)
+        return piece
 
     def _share(self, content: bytes) -> Piece:
         count = round_up(len(content)) // PAGE

@@ -155,7 +155,9 @@ class PlainCounter:
         self._prot_exec = unicorn.UC_PROT_EXEC
         self._forget = uc.ctl_remove_cache
         self._code_hook = unicorn.UC_HOOK_CODE
-        self._cuts: set[int] = set()  # where blocks are cut within the engine's own, each with a hook
+        self._hooked: set[int] = set()  # where blocks are cut within the engine's own, each with a hook
+        self._memory = 0
+        self._cuts: set[int] = set()  # of these the ones that this memory's code was translated with
         self.reset()
         self._on_cut_hook = _CODE_HOOK(self._on_cut)
         within = _INSTRUCTION_HOOK(self._on_hooked_instruction)
@@ -186,10 +188,20 @@ class PlainCounter:
         # The engine's block at an address: its bytes, our blocks in it, whether one REP instruction is all of it
         # (then the mask of its count, else 0), and whether the engine ended it for want of space.
         self._shapes: dict[int, tuple[int, list[_Block], int, bool]] = {}
+        if self._memory:  # whoever had several has all code translated anew
+            self._cuts = set(self._hooked)
+        self._memory = 0
+        self._elsewhere: dict[int, tuple[dict[int, Any], set[int]]] = {}  # both of other memories, by their number
         self._charged = 0  # instructions, all of the current block's included
         self._limit: float = float("inf")
         self._due = self._limit  # what self._charged is compared with
         self._idle(0)
+
+    def enter(self, memory: int) -> None:
+        """Between runs: the code is that of the memory of this number from now on, other code at the same places."""
+        self._elsewhere[self._memory] = self._shapes, self._cuts
+        self._memory = memory
+        self._shapes, self._cuts = self._elsewhere.pop(memory, ({}, set()))
 
     def _idle(self, pc: int, last: int = _NOWHERE) -> None:
         self._block = _Block(pc, ())
@@ -294,8 +306,9 @@ class PlainCounter:
     def _cut_ahead(self, pc: int, blocks: list[_Block]) -> bool:
         # Hook where *blocks* meet.  If a hook is new, the engine's block at *pc* is translated and entered again.
         new = {block.pc for block in blocks[1:]} - self._cuts
-        for addr in new:
+        for addr in new - self._hooked:
             self._hook(self._code_hook, self._on_cut_hook, addr, addr)
+        self._hooked |= new
         if new:
             self._cuts |= new
             self._forget(pc, pc + 1)

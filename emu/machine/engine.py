@@ -14,12 +14,15 @@ from types import ModuleType
 from typing import Any
 
 from emu.machine import accel, libunicorn
+from emu.machine.counting import PlainCounter
 from emu.machine.libunicorn import HOOK_BLOCK, HOOK_INSN, HOOK_INTR, INS, REG, Core, check
 from emu.machine.ram import Ram
 
 # Control registers and model-specific registers (Intel SDM vol. 3, 2.5 and 2.2.1).
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
 CR4 = 0x620  # PAE OSFXSR OSXMMEXCPT
+GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{number}" for number in range(8, 16)))
+EMPTY = 0xFFFF  # the tag word of a floating-point unit with nothing in it
 CPUID, RDTSC, RDTSCP = INS["cpuid"], INS["rdtsc"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
@@ -169,6 +172,24 @@ class Engine:
     def set_descriptors(self, addr: int, size: int) -> None:
         """Tell the CPU where its global descriptor table is."""
         self._write_raw("gdtr", struct.pack("<H6xQII", 0, addr, size - 1, 0))  # uc_x86_mmr
+
+    def enter(self, root: int, number: int) -> None:
+        """Between runs: walk the page tables at physical address *root*, those of the memory of that *number*."""
+        self.write("cr3", root)  # the TLB is flushed with it
+        if isinstance(self.counter, PlainCounter):
+            self.counter.enter(number)
+
+    def begin(self, pc: int, sp: int, flags: int) -> None:
+        """Between runs: let the CPU be what execve leaves, everything zero but *pc*, *sp* and *flags*."""
+        for name in (*GENERAL, "fs_base", "gs_base", "fpsw"):
+            self.write(name, 0)
+        for number in range(16):
+            self.write_wide(f"xmm{number}", bytes(16))
+        for number in range(8):
+            self.write_wide(f"fp{number}", bytes(10))
+        self.write("fptag", EMPTY)
+        for name, value in (("rip", pc), ("rsp", sp), ("rflags", flags)):
+            self.write(name, value)
 
     def flush_tlb(self) -> None:
         """Forget cached translations; needed after a present page-table entry changed."""

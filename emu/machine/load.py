@@ -69,7 +69,7 @@ def load(image: Image, world: World, pages: PageTables, base: Base) -> Loaded:
 
     stack.check_size(argv, world.env, world.memory.stack_size)
     made = stack.build(top, argv=argv, env=world.env, execfn=exe, random=at_random(world), make_auxv=make_auxv)
-    low = _load_stack(world, pages, made, top)
+    low = load_stack(world, pages, made, top)
     if world.vsyscall:
         base.map_code(pages, VSYSCALL, vdso_image.vsyscall_page())
     program = Program(
@@ -103,7 +103,8 @@ def _load_segments(base: Base, pages: PageTables, bias: int) -> list[tuple[int, 
     return segments
 
 
-def _load_stack(world: World, pages: PageTables, made: stack.InitialStack, top: int) -> int:
+def load_stack(world: World, pages: PageTables, made: stack.InitialStack, top: int) -> int:
+    """Map the initial stack below *top*; return where it begins."""
     low = made.lowest(PAGE, world.memory.stack_size)
     pages.map(low, top - low, PROT_READ | PROT_WRITE)
     pages.poke(made.sp, made.data)

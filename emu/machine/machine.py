@@ -20,6 +20,7 @@ from emu.machine.counting import Counter
 from emu.machine.decode import first_port_instruction, lengths
 from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
+from emu.machine.memories import Memories
 from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
@@ -29,6 +30,7 @@ from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
 from syscalls.numbers import NAMES
+from syscalls.tasks import Task
 from syscalls.world import World, WorldError
 
 UNDEFINED, GENERAL_PROTECTION, PAGE_FAULT = 6, 13, 14
@@ -70,7 +72,7 @@ class Machine:
         self.image = image
         self.ram = Ram(ram_size(image, world))
         self.base = Base(image, self.ram)
-        self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
+        self._first = self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
         self.engine = Engine(self.ram, self.pages.root)
         self.counter: Counter = self.engine.counter
         self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
@@ -92,7 +94,8 @@ class Machine:
         for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
             self.engine.write(name, value)
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
-        self.pages.lazy = self._area_of
+        self.pages.lazy = self.kernel.space.mapping_at
+        self.memories = self.kernel.memories = Memories(self.ram, self.base, self.image, self.pages, self._flush)
         self._scheduler = self.kernel.scheduler
         self.contexts.clear()
         self.task = self.kernel.main
@@ -125,10 +128,18 @@ class Machine:
 
         Whatever happened before, what follows is the same as on a new machine, to the last instruction.
         """
-        if self.base.restore(self.pages) or self.pages.new_code:
+        pages = self._first
+        if self.memories.several:  # what the engine knows of code, and the tables of the dirty pages, belong to several
+            self.ram.lost = True
+            self.base.restore(pages)
             self.engine.forget_all_code()
-        self.ram.reset(self.pages.used_frames())
-        self.pages.clear(world.memory.limit // PAGE)
+            self.ram.reset()
+        else:
+            if self.base.restore(pages) or pages.new_code:
+                self.engine.forget_all_code()
+            self.ram.reset(pages.used_frames())
+        self.pages = pages
+        pages.clear(world.memory.limit // PAGE)
         self.engine.reset()
         self._begin(world)
 
@@ -140,13 +151,6 @@ class Machine:
 
     def _flush(self) -> None:
         self.engine.flush_tlb()
-
-    def _area_of(self, addr: int) -> tuple[int, int, int] | None:
-        space = self.kernel.space
-        area = space.areas.at(addr)
-        if area is None and space.grow_stack(addr):
-            area = space.areas.at(addr)
-        return None if area is None else (area.start, area.end, area.prot)
 
     def _add_hooks(self) -> None:
         self.engine.on_syscall(self._on_syscall)
@@ -218,6 +222,8 @@ class Machine:
             self._set_limit()
         if kernel.born:
             self._make_cpus(rip)
+        if kernel.started is not None:
+            self._leave()
         if kernel.yielded:
             kernel.yielded = False
             if self._scheduler.ready:
@@ -265,12 +271,13 @@ class Machine:
         if self.between is not None:
             self.between(task.tid, self.total())
         on_engine = None if task.ended else task.tid
+        self._forget_gone()
+        if kernel.started is not None:
+            self._begin_program()
         if on_engine is not None:
             self.contexts.save(on_engine)
         while True:
-            for gone in kernel.gone:
-                self.contexts.drop(gone.tid)
-            kernel.gone.clear()
+            self._forget_gone()
             following = kernel.next_task(None if task.ended or task.call is not None else task)
             if following is None:
                 assert kernel.exit is not None
@@ -281,6 +288,8 @@ class Machine:
             if task.tid != on_engine:
                 self.contexts.load(task.tid)
                 on_engine = task.tid
+            if task.process.mem is not self.pages:
+                self._enter_memory(task)
             if task.call is None:
                 break
             result = kernel.resume(task)
@@ -293,6 +302,26 @@ class Machine:
         self._slept_ns = kernel.clock.slept_ns
         self._begin_slice()
         return None
+
+    def _forget_gone(self) -> None:
+        for gone in self.kernel.gone:
+            self.contexts.drop(gone.tid)
+        self.kernel.gone.clear()
+
+    def _enter_memory(self, task: Task) -> None:
+        # Between runs: the engine walks the page tables of the process of *task* from now on.
+        self.pages = self.memories.enter(task.process.mem)
+        self.engine.enter(self.pages.root, self.pages.number)
+
+    def _begin_program(self) -> None:
+        # After an execve that succeeded: the CPU of its task, which is on the engine, is that of a new program.
+        assert self.kernel.started is not None
+        task, entry, sp = self.kernel.started
+        self.kernel.started = None
+        self._enter_memory(task)
+        self.engine.begin(entry, sp, loader.USER_FLAGS)
+        for name, value in FRESH_FLOATING_POINT:
+            self.engine.write(name, value)
 
     def _hold(self, nr: int, pc: int) -> None:
         # Stop before the call at *pc*, as if its block had ended there; times are told from the block's start on.

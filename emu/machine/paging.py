@@ -18,6 +18,7 @@ from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, O
 
 PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
 HAS_FRAME = 1 << 9  # a bit that the hardware ignores: the entry owns a frame, present or not
+COMMON = 1 << 10  # likewise: the frame is one of memory that processes share, and stays so when they write
 NO_EXECUTE = 1 << 63
 ADDRESS = 0x000F_FFFF_FFFF_F000
 SLICE = 512 * PAGE  # what one page table covers
@@ -55,22 +56,42 @@ class TablesState(NamedTuple):
     new_code: bool
 
 
+class Budget:
+    """How many frames the guest's pages may take, in all its processes together."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+
+    def charge(self, count: int) -> None:
+        """Take *count* frames more into account; raise :class:`OutOfFrames`."""
+        if self.used + count > self.limit:
+            raise OutOfFrames
+        self.used += count
+
+
 class PageTables:
     """The address space of one guest process; satisfies :class:`syscalls.guest.GuestMemory`."""
 
-    def __init__(self, ram: Ram, limit_frames: int, flush: Callable[[], None]) -> None:
+    def __init__(self, ram: Ram, limit_frames: int, flush: Callable[[], None], budget: Budget | None = None) -> None:
+        """Make tables with nothing in them.  *budget* is that of other tables of the same guest, where there are any.
+
+        Raises :class:`OutOfFrames`.
+        """
         self.ram = ram
         self._flush = flush
-        self.clear(limit_frames)
+        self.clear(limit_frames, budget)
 
-    def clear(self, limit_frames: int) -> None:
+    def clear(self, limit_frames: int, budget: Budget | None = None) -> None:
         """Begin anew, with nothing mapped, in a :class:`Ram` that has none of the old tables any more."""
+        self.budget = Budget(limit_frames) if budget is None else budget
+        self.number = 0  # tells these from others of the same machine, even later ones
         self.root = self.ram.take(1)
         self._table_frames = [self.root]
         self.lazy: LazyProt | None = None  # the kernel's, once there is one
         self.before_drop: Callable[[], None] | None = None  # an observer's: called while what unmap drops is there
         self.frames = 0  # frames behind guest pages; page tables do not count
-        self.limit_frames = limit_frames
         self.new_code = False  # pages were made executable that are no kept frames as they were
         self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
 
@@ -107,7 +128,7 @@ class PageTables:
         ram = self.ram.bytes
         contents = b"".join(ram[frame : frame + PAGE] for frame in self._table_frames)
         numbers = array("I", [frame // PAGE for frame in self._table_frames]).tobytes()
-        return TablesState(numbers, contents, dict(self._tables), self.frames, self.limit_frames, self.new_code)
+        return TablesState(numbers, contents, dict(self._tables), self.frames, self.budget.limit, self.new_code)
 
     def restore(self, state: TablesState) -> None:
         """Put back what :meth:`state` returned; frames that held tables and do no more are zero.
@@ -121,12 +142,13 @@ class PageTables:
         accel.store_pages(self.ram.host_addr, state.numbers, state.contents)
         self._tables.clear()
         self._tables.update(state.tables)
-        self.frames, self.limit_frames, self.new_code = state.frames, state.limit_frames, state.new_code
+        self.frames = self.budget.used = state.frames
+        self.budget.limit, self.new_code = state.limit_frames, state.new_code
 
     # Walking
 
-    def _table(self, slice_no: int) -> int:
-        # Index into ram.words of the page table for the slice, made (with the levels above) when missing.
+    def table(self, slice_no: int) -> int:
+        """Index into ``ram.words`` of the page table for the slice, made (with the levels above) when missing."""
         found = self._tables.get(slice_no)
         if found is not None:
             return found
@@ -168,7 +190,7 @@ class PageTables:
         while page < end:
             stop = min(end, (page | 511) + 1)
             slice_no = page >> 9
-            table = self._table(slice_no) if make else self._tables.get(slice_no)
+            table = self.table(slice_no) if make else self._tables.get(slice_no)
             runs.append((table, page & 511, (page & 511) + stop - page))
             page = stop
         return runs
@@ -190,7 +212,7 @@ class PageTables:
     def map_kept(self, addr: int, first: int, count: int, prot: int) -> None:
         """Map *count* frames from physical address *first* on, which :meth:`Ram.keep` holds, with what is in them."""
         self.unmap(addr, count * PAGE)
-        self._charge(count)
+        self.charge(count)
         for table, low, high in self._runs(addr, count * PAGE, make=True):
             assert table is not None
             self._enter(table, low, high, first | entry_bits(prot))
@@ -199,12 +221,22 @@ class PageTables:
     def fill(self, addr: int, size: int, prot: int) -> None:
         """Give every page of the range, none of which has one, a fresh frame."""
         bits = entry_bits(prot)
-        self._charge(size // PAGE)
+        left = size // PAGE
+        self.charge(left)
+        take = self.ram.take
         if prot & PROT_EXEC:
-            self.new_code = True
-        for table, low, high in self._runs(addr, size, make=True):
-            assert table is not None
-            self._enter(table, low, high, self.ram.take(high - low) | bits)
+            self.new_code = self.ram.had_code = True
+            if self.ram.stale:  # the engine knows code by its frame, and may remember what a used one once held
+                take = self.ram.take_new
+        try:
+            for table, low, high in self._runs(addr, size, make=True):
+                assert table is not None
+                self._enter(table, low, high, take(high - low) | bits)
+                left -= high - low
+        except OutOfFrames:  # the host's share is used up by page tables, before the guest's own limit
+            self.frames -= left
+            self.budget.used -= left
+            raise
 
     def _enter(self, table: int, low: int, high: int, first: int) -> None:
         # Entries for contiguous frames; *first* is the first one, its bits included.  A number of 512 digits, one an
@@ -231,9 +263,9 @@ class PageTables:
             at += high - low
         return found
 
-    def _charge(self, count: int) -> None:
-        if self.frames + count > self.limit_frames:
-            raise OutOfFrames
+    def charge(self, count: int) -> None:
+        """Count that many frames more of this process; raise :class:`OutOfFrames`."""
+        self.budget.charge(count)
         self.frames += count
 
     def unmap(self, addr: int, size: int) -> None:
@@ -270,11 +302,14 @@ class PageTables:
     def _release(self, entries: list[int]) -> None:
         # Give the frames behind *entries* back, in contiguous runs.
         start = count = 0
+        before, shared = self.frames, self.ram.shares
         for entry in entries:
             if not entry & HAS_FRAME:
                 continue
             self.frames -= 1
             frame = entry & ADDRESS
+            if shared and self.ram.unshare(frame):
+                continue
             if count and frame == start + count * PAGE:
                 count += 1
                 continue
@@ -283,19 +318,50 @@ class PageTables:
             start, count = frame, 1
         if count:
             self.ram.give_back(start, count)
+        self.budget.used -= before - self.frames
 
     def protect(self, addr: int, size: int, prot: int) -> None:
         """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
         bits = entry_bits(prot)
         if prot & PROT_EXEC:
-            self.new_code = True
+            self.new_code = self.ram.had_code = True
         words = self.ram.words
-        keep = ADDRESS | ACCESSED | DIRTY
+        keep = ADDRESS | ACCESSED | DIRTY | COMMON
+        moves = bool(prot & PROT_WRITE and self.ram.shares) or bool(prot & PROT_EXEC and self.ram.stale)
         for table, low, high in self._present_runs(addr, size):
             entries = words[table + low : table + high].tolist()
+            if moves:
+                entries = [self._own(entry, prot) for entry in entries]
             new = array("Q", [entry & keep | bits if entry & HAS_FRAME else 0 for entry in entries])
             words[table + low : table + high] = memoryview(new)
         self._flush()
+
+    def _own(self, entry: int, prot: int) -> int:
+        # An entry that may get the permissions *prot*: with a frame of its own if that is to be written and others
+        # see it, with one that never held code if it is to be executed.
+        if not entry & HAS_FRAME or entry & COMMON:
+            return entry
+        old = entry & ADDRESS
+        if prot & PROT_WRITE and old // PAGE in self.ram.shares:
+            new = self.ram.take_new(1) if prot & PROT_EXEC else self.ram.take(1)
+        elif prot & PROT_EXEC and self.ram.stale and entry & (PRESENT | NO_EXECUTE) != PRESENT:
+            new = self.ram.take_new(1)
+        else:
+            return entry
+        self.ram.bytes[new : new + PAGE] = self.ram.bytes[old : old + PAGE]
+        if not self.ram.unshare(old):
+            self.ram.give_back(old, 1)
+        return entry & ~ADDRESS | new | DIRTY
+
+    def drop(self) -> None:
+        """Give every frame back, those of the tables too; nothing may be asked any more."""
+        words = self.ram.words
+        for table in self._tables.values():
+            self._release(words[table : table + 512].tolist())
+        for frame in self._table_frames:
+            self.ram.give_back(frame, 1)
+        self._tables.clear()
+        self._table_frames.clear()
 
     def make_supervisor(self, addr: int) -> None:
         """Take *addr*'s page away from ring 3; it stays with the CPU's own set-up."""
@@ -325,7 +391,7 @@ class PageTables:
         start, end, prot = found
         low = max(start, addr // SLICE * SLICE)
         high = min(end, (addr // SLICE + 1) * SLICE)
-        table = self._table(addr // SLICE)
+        table = self.table(addr // SLICE)
         words = self.ram.words
         if not any(words[table + (low // PAGE & 511) : table + (low // PAGE & 511) + (high - low) // PAGE]):
             try:

@@ -34,7 +34,11 @@ class Ram:
         self._next = 0  # frames below were handed out at least once
         self._free: list[tuple[int, int]] = []  # runs (first frame, count) that were given back
         self.kept = 0  # frames below stay what they are
-        self.lost = False  # one of those was given back, and reads as zero now
+        self.lost = False  # one of those was given back, and what it held is no longer sure
+        # Frames that more than one page table, or a cache of programs, refers to: number -> how many more than one.
+        self.shares: dict[int, int] = {}
+        self.had_code = False  # frames that the guest could execute were given to it one by one: see PageTables.fill
+        self.stale = False  # and frames were given back since, so that old translations may lie in wait for new code
 
     def close(self) -> None:
         """Give the mapping back to the host."""
@@ -56,23 +60,45 @@ class Ram:
                 else:
                     self._free[i] = (first + count, free - count)
                 return first * PAGE
+        return self.take_new(count)
+
+    def give_back(self, addr: int, count: int) -> None:
+        """Take back *count* frames from physical address *addr* on; their contents are gone."""
+        first = addr // PAGE
+        if first < self.kept:
+            self.lost = True
+            return
+        self.clear(addr, count)
+        self.stale = self.stale or self.had_code
+        if self._free and self._free[-1][0] + self._free[-1][1] == first:  # the common case: one run, page by page
+            self._free[-1] = (self._free[-1][0], self._free[-1][1] + count)
+        else:
+            self._free.append((first, count))
+
+    def take_new(self, count: int) -> int:
+        """Return the physical address of *count* frames that nobody ever had; raise :class:`OutOfFrames`."""
         first = self._next
         if (first + count) * PAGE > self.size:
             raise OutOfFrames
         self._next = first + count
         return first * PAGE
 
-    def give_back(self, addr: int, count: int) -> None:
-        """Take back *count* frames from physical address *addr* on; their contents are gone."""
-        self.clear(addr, count)
-        first = addr // PAGE
-        if first < self.kept:
-            self.lost = True
-            return
-        if self._free and self._free[-1][0] + self._free[-1][1] == first:  # the common case: one run, page by page
-            self._free[-1] = (self._free[-1][0], self._free[-1][1] + count)
+    def share(self, frame: int) -> None:
+        """Count one more that refers to *frame*, a physical address."""
+        number = frame // PAGE
+        self.shares[number] = self.shares.get(number, 0) + 1
+
+    def unshare(self, frame: int) -> bool:
+        """Count one less that refers to *frame*; say whether others are left, so that it must not be given back."""
+        number = frame // PAGE
+        others = self.shares.get(number, 0)
+        if not others:
+            return False
+        if others == 1:
+            del self.shares[number]
         else:
-            self._free.append((first, count))
+            self.shares[number] = others - 1
+        return True
 
     def clear(self, addr: int, count: int) -> None:
         """Make *count* frames read as zero, giving their memory back to the host."""
@@ -104,4 +130,5 @@ class Ram:
             self.clear(self.kept * PAGE, self._next - self.kept)
         self._next = self.kept
         self._free.clear()
-        self.lost = False
+        self.shares.clear()
+        self.lost = self.had_code = self.stale = False

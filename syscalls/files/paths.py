@@ -89,8 +89,8 @@ def tree_of(k: Kernel) -> Tree:
 
 def identity(k: Kernel, real: bool = False) -> tuple[int, int]:
     """Return the user and group whose rights count: the effective ones, or the *real* ones."""
-    process = k.world.process
-    return (process.uid, process.gid) if real else (process.euid, process.egid)
+    ids = k.process.ids
+    return (ids.uid, ids.gid) if real else (ids.euid, ids.egid)
 
 
 def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:

@@ -45,6 +45,10 @@ class FileTable:
             other.put(fd, file, fd in self._close_on_exec)
         return other
 
+    def close_on_exec(self) -> list[int]:
+        """Return the descriptors on which FD_CLOEXEC is set, in order."""
+        return sorted(self._close_on_exec)
+
     def get(self, fd: int) -> OpenFile:
         """Return the file behind *fd*; raise EBADF."""
         try:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from syscalls.guest import PAGE, PROT_NONE, PROT_READ, PROT_WRITE, GuestFault, OutOfFrames
+from syscalls.errno import ENOEXEC, SyscallError
+from syscalls.guest import (
+    PAGE,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+    Execution,
+    GuestFault,
+    GuestMemory,
+    OutOfFrames,
+    Start,
+)  # fmt: skip
 from syscalls.kernel import Kernel
 from syscalls.program import Program
 from syscalls.tasks import Task
@@ -99,6 +111,45 @@ class ByteMemory:
         return [page for page in self.prots if first <= page < last]
 
 
+class ByteMemories:
+    """Memories of several processes; the one program there is begins with "program" and lies where the first does."""
+
+    def __init__(self) -> None:
+        self.dropped: list[GuestMemory] = []
+
+    def copy(self, mem: GuestMemory, common: Sequence[tuple[int, int]]) -> ByteMemory:
+        assert isinstance(mem, ByteMemory)
+        twin = ByteMemory(mem.n_frames)
+        shared = {page for addr, size in common for page in range(addr // PAGE, (addr + size) // PAGE)}
+        for page in shared & set(mem.prots):
+            mem.pages.setdefault(page, bytearray(PAGE))
+        twin.prots, twin.reserved = dict(mem.prots), list(mem.reserved)
+        twin.pages = {page: data if page in shared else bytearray(data) for page, data in mem.pages.items()}
+        return twin
+
+    def load(self, execution: Execution) -> Start:
+        if not execution.data.startswith(b"program"):
+            raise SyscallError(ENOEXEC)
+        loaded = program(name=execution.name, exe=execution.exe, argv=execution.argv, env=execution.env)
+        return Start(memory_of(loaded), loaded, CODE, STACK[1] - 64)
+
+    def serve(self, mem: GuestMemory, mapping_at: Callable[[int], tuple[int, int, int] | None]) -> None:
+        """Byte memory has all its pages from the start."""
+
+    def drop(self, mem: GuestMemory) -> None:
+        self.dropped.append(mem)
+
+
+def memory_of(loaded: Program, n_frames: int = 1 << 20) -> ByteMemory:
+    """Return a memory with *loaded*, its stack and the argument page."""
+    mem = ByteMemory(n_frames)
+    for addr, size, prot, _ in loaded.segments:
+        mem.map(addr, size, prot)
+    mem.map(loaded.stack[0], loaded.stack[1] - loaded.stack[0], PROT_READ | PROT_WRITE)
+    mem.map(BUFFER, 4 * PAGE, PROT_READ | PROT_WRITE)
+    return mem
+
+
 @dataclass
 class Guest:
     """A kernel with one task, and a page for arguments at :data:`BUFFER`."""
@@ -145,12 +196,9 @@ def program(**changes: object) -> Program:
 
 def guest(world: World | None = None, n_frames: int = 1 << 20, **changes: object) -> Guest:
     """Return a fresh kernel in *world* over byte memory that can hold *n_frames* pages."""
-    mem = ByteMemory(n_frames)
     loaded = program(**changes)
-    for addr, size, prot, _ in loaded.segments:
-        mem.map(addr, size, prot)
-    mem.map(loaded.stack[0], loaded.stack[1] - loaded.stack[0], PROT_READ | PROT_WRITE)
-    mem.map(BUFFER, 4 * PAGE, PROT_READ | PROT_WRITE)
+    mem = memory_of(loaded, n_frames)
     now = [0]
     kernel = Kernel(world or World(), mem, loaded, lambda: now[0])
+    kernel.memories = ByteMemories()
     return Guest(kernel, mem, kernel.main, now)

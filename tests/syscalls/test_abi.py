@@ -18,7 +18,7 @@ HEADERS = (
     "linux/limits.h", "linux/uio.h", "linux/stat.h", "linux/mman.h", "asm/mman.h", "linux/prctl.h", "asm/prctl.h",
     "linux/time.h", "linux/signal.h", "linux/futex.h", "linux/random.h", "linux/resource.h", "asm-generic/resource.h",
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
-    "linux/sched.h",
+    "linux/sched.h", "linux/wait.h", "linux/binfmts.h", "linux/pidfd.h",
     "linux/openat2.h", "linux/utime.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
     "linux/eventpoll.h", "linux/poll.h", "linux/timerfd.h", "asm/ioctls.h",
 )  # fmt: skip
