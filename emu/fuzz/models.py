@@ -19,6 +19,7 @@ from emu.fuzz.plan import ARGUMENT, CONTENTS, meaning
 from syscalls.abi import AT_PAGESZ
 from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
+from syscalls.responses import parse_when
 from syscalls.tree.cgroup import proc_cgroup
 from syscalls.tree.mounts import mounts
 from syscalls.world import Cgroup, World
@@ -89,6 +90,10 @@ class Calls:
         for answer in self._result.plan.answers:
             if answer.kind <= ARGUMENT and ROWS[answer.row].call == event.name and answer.nth in (0, nth):
                 return answer.kind != ARGUMENT
+        for rule in self._result.world.responses:
+            made = self._result.made.get(event.name, 0)
+            if rule.call == event.name and rule.path is None and parse_when(rule.when).hits(made + nth):
+                return not rule.arguments
         return True
 
     def reads_of(self, wanted: Callable[[str], bool]) -> list[tuple[int, SyscallEvent]] | None:

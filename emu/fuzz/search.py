@@ -35,6 +35,7 @@ MIN_WORD = 3  # characters
 SAMPLED = 4  # of as many runs one is looked at for what it shows
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
 REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
+COUNTS = {"read": 2, "pread64": 2, "getrandom": 1}  # calls that store up to so many bytes as this argument says
 JOINED = 0.2  # how often two plans are put together
 CHANGES = (1, 1, 1, 2, 2, 3)  # how many at once
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
@@ -268,14 +269,18 @@ def word_of(hint: int) -> bytes:
 
 
 def tier_of(result: Result) -> str:
-    """The tier of what was answered in a run: that of its plan, unless a fixed mapping was put elsewhere.
+    """The tier of what was answered in a run: that of its plan, unless a call was answered as none of its kind may be.
 
-    mmap(2), MAP_FIXED: if the address cannot be used, the call fails.  That depends on the call that an answer meets,
-    so that the plan alone does not tell.
+    mmap(2), MAP_FIXED: if the address cannot be used, the call fails.  read(2): no more than *count* bytes are stored.
+    Both depend on the call that an answer meets, so that the plan alone does not tell.
     """
     for event in result.calls:
-        fixed = event.name == "mmap" and event.overridden and event.args[3] & MAP_FIXED
-        if fixed and event.result != event.args[0] and event.errno not in REFUSALS:
+        if not event.overridden:
+            continue
+        if event.name == "mmap" and event.args[3] & MAP_FIXED:
+            if event.result != event.args[0] and event.errno not in REFUSALS:
+                return HOSTILE
+        elif event.name in COUNTS and event.result > event.args[COUNTS[event.name]]:
             return HOSTILE
     return result.plan.tier
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +68,7 @@ class Result:
     """One run of *plan* in *world*.
 
     *tier*: whether Linux may answer so; a plan that is legal as such may not be in a run (see :func:`is_fair`).
+    *made*: how many calls of each name came before the fuzzed stretch.
     *outcome* is as in the record, but that its kind may be ``slow``.  *coverage* has a byte for each block of code that
     was ever met by this target: how often it ran, at most 255, by its number.  *calls* are those of the fuzzed stretch,
     *stack* the functions of a run that did not reach its end, the innermost first.  *defect*: an exception of ours.
@@ -83,6 +84,7 @@ class Result:
     calls: tuple[SyscallEvent, ...]
     stack: tuple[str, ...]
     instructions: int
+    made: Mapping[str, int]
     defect: str = ""
 
 
@@ -117,7 +119,7 @@ class Target:
         self._patience: Counter[tuple[str, ...]] = Counter()
         self._hangs: Counter[tuple[str, ...]] = Counter()
         self._throws: Counter[tuple[str, ...]] = Counter()
-        self._listening = False
+        self._listening = self._cuts_throws = False
         self._prepare()
 
     def _prepare(self) -> None:
@@ -157,8 +159,12 @@ class Target:
         self._runs = 0
         return self._arrived
 
-    def run(self, plan: Plan) -> Result:
-        """Run once; never raises for what the guest or the fake kernel does: an exception of ours is a defect."""
+    def run(self, plan: Plan, *, whole: bool = False) -> Result:
+        """Run once; never raises for what the guest or the fake kernel does: an exception of ours is a defect.
+
+        *whole*: to its end, even if it throws as others did.
+        """
+        self._cuts_throws = not whole
         try:
             return self._run(plan)
         except Exception as error:  # noqa: BLE001  whatever it is, it is what this is here to find
@@ -282,7 +288,8 @@ class Target:
     def _go(self, plan: Plan, world: World) -> Outcome:
         machine = self.machine
         self._set_out(plan, self._followed)
-        machine.world, machine.before_call, self._listening = world, self._has_said_it, True
+        machine.world = world
+        machine.before_call, self._listening = self._has_said_it if self._cuts_throws else None, True
         outcome = machine.run(self._stop_at + machine.loaded.bias, self.until)
         machine.before_call = None
         if outcome.kind == "reached" and outcome.at != self.until:
@@ -361,6 +368,7 @@ class Target:
             calls=calls,
             stack=stack,
             instructions=machine.total(),
+            made=self._first.made,
             defect=defect,
         )
 

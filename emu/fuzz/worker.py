@@ -149,7 +149,7 @@ class Worker:
         for pending in sorted((self._settings.out / "pending").iterdir()):
             if pending.name.startswith(TEMPORARY):
                 continue
-            result = self._target.run(decode(pending.read_bytes()))
+            result = self._target.run(decode(pending.read_bytes()), whole=True)
             judged = verdict(result)
             if judged.kind != OK:
                 self._found(result, judged)
@@ -165,7 +165,7 @@ class Worker:
             nonlocal judged
             if tier == CONTRACT and one.tier != CONTRACT:
                 return False
-            result = target.run(one)
+            result = target.run(one, whole=True)
             seen = verdict(result)
             if seen.key == judged.key and (tier != CONTRACT or search.tier_of(result) == CONTRACT):
                 judged = seen
@@ -182,7 +182,7 @@ class Worker:
         )  # fmt: skip
         record = boot(image, world, settings.until).to_json()
         elsewhere = [
-            Elsewhere(other.name, other.go, verdict(runner.run(plan)))
+            Elsewhere(other.name, other.go, verdict(runner.run(plan, whole=True)))
             for other, runner in zip(self._others, self._targets(), strict=True)
         ]
         publish(settings.out / "findings", name, Finding(world, about), record, elsewhere)

@@ -17,6 +17,7 @@ from emu.fuzz.models import wrong_values
 from emu.fuzz.mutation import mutate
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import Answer, Plan
+from emu.fuzz.search import tier_of
 from emu.fuzz.sites import Sites
 from emu.fuzz.target import QUICK, SLOW, Result, Target
 from emu.image.image import Image
@@ -115,6 +116,19 @@ def test_a_run_does_not_depend_on_where_it_begins(image: Image) -> None:
                 assert told(plain, alone) == told(following, behind), (turn, parent, child)
         arrived = following.run(children[0]).outcome["kind"] == "reached"
         parent = Plan(children[0].answers[:6]) if arrived else Plan()
+
+
+def test_a_throw_that_was_seen_is_not_printed_again(image: Image) -> None:
+    """The fourth run that throws in the same way ends before its traceback, says nothing, and covers what it should."""
+    target = Target(image, World())
+    plan = Plan((fails("mmap", 9, ENOMEM),))
+    first, *_, fourth = [target.run(plan) for _ in range(4)]
+
+    assert (first.outcome["kind"], verdict(first).kind) == ("throw", "throw")
+    assert (fourth.outcome["kind"], verdict(fourth).kind) == (SLOW, OK)
+    assert fourth.calls == first.calls[: len(fourth.calls)]
+    assert len(fourth.calls) < len(first.calls)
+    assert target.run(plan, whole=True).outcome == first.outcome
 
 
 def test_a_run_starts_late_where_it_can(target: Target) -> None:
@@ -341,3 +355,26 @@ def test_begin_must_be_reached(image: Image) -> None:
     """A World in which the program ends before is refused at once."""
     with pytest.raises(ValueError, match=r"does not get to runtime.osinit: more than 50 instructions"):
         Target(image, World(limits=Limits(instructions=50)))
+
+
+@pytest.mark.parametrize("nth", [1, 4])
+def test_a_world_is_judged_as_its_plan(binary: Callable[[str], Path], nth: int) -> None:
+    """A read that was cut short, by the rule of a plan or of a World: the same verdict, a wrong value both times."""
+    image = image_of(binary("hello-1.27.3"))
+    target = Target(image, World())
+    plan = Plan((call("read", nth, plans.ARGUMENT, b"\x02\x02"),))
+    found = verdict(target.run(plan))
+
+    assert (found.kind, found.function) == (
+        "wrong-value", "runtime.getHugePageSize" if nth == 1 else "internal/runtime/cgroup.FindCPU",
+    )  # fmt: skip
+    assert verdict(Target(image, target.world_of(plan)).run(Plan())).key == found.key
+
+
+def test_no_kernel_reads_more_than_it_was_asked_for(target: Target) -> None:
+    """A count beyond the program's own is of the hostile tier where there is as much to read, else it is harmless."""
+    larger = call("read", 1, plans.ARGUMENT, b"\x02\x40")
+    long = Answer(FILE_ROWS[THP], 0, plans.CONTENTS, b"9" * 40)
+
+    assert tier_of(target.run(Plan((larger,)))) == CONTRACT
+    assert tier_of(Target(target.image, World(), tier=HOSTILE).run(Plan((larger, long)))) == HOSTILE
