@@ -24,6 +24,7 @@ from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
 from syscalls.light import replace
+from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
 from syscalls.outcome import Exit, Hang, Killed, Outcome, Unsupported
@@ -117,6 +118,7 @@ class Kernel:
         self.gone: list[Task] = []  # tasks that ended, for the machine to forget
         self.last_tid = process.pid
         self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
+        self.net = Network()
         self.timers: dict[int, Timer] = {}  # those that are armed, by the numbers that their alarms name
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -35,6 +36,19 @@ class Syscall(NamedTuple):
     level: str = SUPPORTED
     note: str = ""
     since: tuple[int, int] = (0, 0)
+
+
+def later(module: str, name: str) -> Handler:
+    """Return the handler *name* of *module*, which is imported when it is first called: few programs do."""
+    found: list[Handler] = []
+
+    def handler(k: Kernel, t: Task, *args: Any) -> int:
+        if not found:
+            found.append(getattr(importlib.import_module(module), name))
+        return found[0](k, t, *args)
+
+    handler.__doc__ = f"See {module}.{name}."
+    return handler
 
 
 def fails(errno: int) -> Handler:

@@ -12,6 +12,7 @@ from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.files.timerfd import TimerFd
 from syscalls.light import dataclass
+from syscalls.net.network import Network
 from syscalls.outcome import Outcome
 from syscalls.scheduler import SchedulerState
 from syscalls.tasks import Task
@@ -57,7 +58,7 @@ def save(k: Kernel) -> KernelState:
         brk=k.space.brk,
         peak=k.space.peak,
         rlimits=k.rlimits[:],
-        files=k.files.state(),
+        files=k.files.state((k.net,)),
         tasks=[(task, task.copy()) for task in k.tasks.values()],
         actions=dict(k.actions),
         slept_ns=k.clock.slept_ns,
@@ -84,6 +85,7 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.restore_tree(state.tree)
     k.locks[:] = state.locks
     k.files.restore(state.files)
+    k.net = next(item for item in state.files[1] if isinstance(item, Network))
     k.timers.clear()
     k.timers.update({file.number: file for file in state.files[1] if isinstance(file, TimerFd) and file.alarm})
     for task, before in state.tasks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from syscalls.tree.nodes import Directory, Link, Meta, Node
-from syscalls.tree.stored import PAGE, Fifo, Folder, NodeState, Store, StoredFile, StoreState, state_of
+from syscalls.tree.stored import PAGE, Fifo, Folder, NodeState, SocketNode, Store, StoredFile, StoreState, state_of
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel, TreeState
@@ -115,6 +115,8 @@ def _made(data: Json, store: Store) -> Node:
         node = Link(str(data["to"]))
     elif data["kind"] == "Fifo":
         node = Fifo(0)
+    elif data["kind"] == "SocketNode":
+        node = SocketNode(0)
     else:
         raise ValueError(f"no guest can create a {data['kind']}")
     node.born = data["born"]

@@ -34,6 +34,7 @@ from syscalls.kinds import (
     out_struct,
     out_vector,
 )  # fmt: skip
+from syscalls.net.rows import ROWS as NET_ROWS
 from syscalls.row import (
     ABSENT,
     ADDRESS,
@@ -167,4 +168,5 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(324, "membarrier", (INT, UINT, INT), NUMBER, fails(ENOSYS), ABSENT,
             "Looks like a kernel built without CONFIG_MEMBARRIER."),
     *POLL_ROWS,
+    *NET_ROWS,
 )  # fmt: skip

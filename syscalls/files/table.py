@@ -129,9 +129,9 @@ class FileTable:
         """Say whether FD_CLOEXEC is set on *fd*."""
         return fd in self._close_on_exec
 
-    def state(self) -> FileTableState:
-        """Return a copy of everything that can change."""
-        return dict(self._files), kept.snapshot(self._files.values()), set(self._close_on_exec)
+    def state(self, others: Iterable[kept.Kept] = ()) -> FileTableState:
+        """Return a copy of everything that can change, here and in the *others*."""
+        return dict(self._files), kept.snapshot((*self._files.values(), *others)), set(self._close_on_exec)
 
     def restore(self, state: FileTableState) -> None:
         """Put back what :meth:`state` returned."""

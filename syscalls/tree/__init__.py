@@ -9,7 +9,7 @@ from syscalls.tree.build import build
 from syscalls.tree.facts import ProcessFacts, SignalSets, VmSizes
 from syscalls.tree.nodes import Device, Directory, FileNode, Link, Node, TreeError
 from syscalls.tree.resolve import Place, Tree
-from syscalls.tree.stored import Fifo, Folder, Store, StoredFile, StoreState
+from syscalls.tree.stored import Fifo, Folder, SocketNode, Store, StoredFile, StoreState
 
 __all__ = [
     "Device",
@@ -22,6 +22,7 @@ __all__ = [
     "Place",
     "ProcessFacts",
     "SignalSets",
+    "SocketNode",
     "Store",
     "StoreState",
     "StoredFile",

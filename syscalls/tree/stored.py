@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from syscalls.abi import F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, S_IFIFO, S_ISGID, SEEK_DATA
+from syscalls.abi import (
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
+    S_IFIFO,
+    S_IFSOCK,
+    S_ISGID,
+    SEEK_DATA,
+)
 from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, EPERM, SyscallError
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node, TreeError
 
@@ -343,6 +352,13 @@ class Fifo(Node):
     __slots__ = ()
 
 
+class SocketNode(Node):
+    """The name of a socket of AF_UNIX."""
+
+    kind = S_IFSOCK
+    __slots__ = ()
+
+
 class Folder(Directory):
     """A directory whose entries the guest may change."""
 
@@ -467,6 +483,12 @@ class Folder(Directory):
     def new_fifo(self, name: str, permissions: int) -> None:
         """Create a named pipe."""
         self._new(name, Fifo(permissions))
+
+    def new_socket(self, name: str, permissions: int) -> SocketNode:
+        """Create the name of a socket."""
+        node = SocketNode(permissions)
+        self._new(name, node)
+        return node
 
     def own_state(self) -> Any:
         return dict(self._overlay)

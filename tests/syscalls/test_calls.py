@@ -33,7 +33,7 @@ from syscalls.errno import (
 from syscalls.outcome import Exit, Hang, Killed
 from syscalls.row import ABSENT
 from syscalls.table import ROWS
-from tests.syscalls import filecases, pollcases, processcases
+from tests.syscalls import filecases, netcases, pollcases, processcases
 from tests.syscalls.bytememory import BAD, BRK, BUFFER, DATA, guest
 from tests.syscalls.casework import AT, IN, MAPPED, MINUS, Case, iovec, mapped, opened, path, u64
 
@@ -352,7 +352,7 @@ CASES: dict[str, Case] = {
         lambda g: (AT, BAD, 0, 0),
         lambda g: ((AT, path(g, PMD), 0, 0x8000), EINVAL),
     ),
-} | filecases.CASES | pollcases.CASES | processcases.CASES  # fmt: skip
+} | filecases.CASES | pollcases.CASES | netcases.CASES | processcases.CASES  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}
 
