@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, ESPIPE, SyscallError
+from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, ESPIPE, SyscallError
 from syscalls.files import opened, transfer
 from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.paths import facts_of, text
@@ -26,13 +26,13 @@ LOFF = abi.U64.size
 MEMFD_NAME_MAX = 249
 
 
-def read_offset(k: Kernel, addr: int, file: OpenFile) -> int:
-    """Return the offset at *addr*, or the file's position where that is null; EINVAL for a negative one."""
+def read_offset(k: Kernel, addr: int, file: OpenFile, size: int) -> int:
+    """Return the offset at *addr*, or the file's position where that is null; a negative one is refused."""
     if not addr:
         return file.position
     offset = int.from_bytes(k.mem.read(addr, LOFF), "little", signed=True)
     if offset < 0:
-        raise SyscallError(EINVAL)
+        raise SyscallError(EOVERFLOW if size >= -offset else EINVAL)  # rw_verify_area
     return offset
 
 
@@ -70,7 +70,7 @@ def sendfile(k: Kernel, t: Task, out_fd: int, in_fd: int, offset: int, size: int
         raise SyscallError(ESPIPE)
     if not source.seekable or isinstance(source, Directory) or target.flags & abi.O_APPEND:
         raise SyscallError(EINVAL)
-    start, at = read_offset(k, offset, source), target.write_start()
+    start, at = read_offset(k, offset, source, size), target.write_start()
     done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
     if target.seekable:
         target.position = at + done
@@ -92,8 +92,8 @@ def copy_file_range(
             raise SyscallError(EINVAL)
     if target.flags & abi.O_APPEND:
         raise SyscallError(EBADF)
-    start, at = read_offset(k, in_offset, source), read_offset(k, out_offset, target)
-    size = min(size, abi.MAX_RW_COUNT)
+    start, at = read_offset(k, in_offset, source, size), read_offset(k, out_offset, target, size)
+    size = min(size, abi.MAX_RW_COUNT, max(source.end() - start, 0))
     same = isinstance(source, Plain) and isinstance(target, Plain) and source.stored is target.stored
     if same and start < at + size and at < start + size:
         raise SyscallError(EINVAL)

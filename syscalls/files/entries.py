@@ -126,6 +126,8 @@ def symlink(k: Kernel, t: Task, target: bytes, path: bytes) -> int:
 
 def linkat(k: Kernel, t: Task, from_fd: int, path: bytes, to_fd: int, new: bytes, flags: int) -> int:
     """Give the file at *path* a second name, *new*; link(2)."""
+    from syscalls.tree import StoredFile
+
     if flags & ~(abi.AT_SYMLINK_FOLLOW | abi.AT_EMPTY_PATH):
         raise SyscallError(EINVAL)
     node = link_source(k, from_fd, path, flags)
@@ -134,7 +136,7 @@ def linkat(k: Kernel, t: Task, from_fd: int, path: bytes, to_fd: int, new: bytes
         raise SyscallError(EXDEV)
     if node.mode & abi.S_IFMT == abi.S_IFDIR:
         raise SyscallError(EPERM)
-    if node.gone and not node.links and not node.born.startswith("#"):
+    if not node.links and not (isinstance(node, StoredFile) and node.linkable):
         raise SyscallError(ENOENT)
     folder_of(place).attach(place.name, node)
     return 0
@@ -221,6 +223,7 @@ def remove_directory(k: Kernel, place: Place, last: str) -> int:
         raise SyscallError(ENOTEMPTY)
     path = node.path
     folder_of(place).detach(place.name)
+    k.tree.store.lost[f"{path} (deleted)"] = node
     follow_directory(k, path, f"{path} (deleted)")
     return 0
 

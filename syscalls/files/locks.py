@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from syscalls.files.opened import OpenFile
     from syscalls.kernel import Kernel
     from syscalls.tasks import Task
-    from syscalls.tree import Node
 
 END = 1 << 63  # of a range without one
 CHANNEL = ("lock",)
@@ -25,7 +24,7 @@ CHANNEL = ("lock",)
 class Lock(NamedTuple):
     """A lock on *file* from *start* up to *end*; *whole* says that it is flock's, which knows nothing of the others."""
 
-    file: Node | OpenFile
+    file: tuple[int, int, int]  # the numbers of its file system, and its own
     owner: OpenFile | int  # the open file, or the process's number
     exclusive: bool
     start: int = 0
@@ -35,8 +34,14 @@ class Lock(NamedTuple):
     def meets(self, other: Lock) -> bool:
         """Say whether both are on common bytes."""
         return (
-            self.file is other.file and self.whole == other.whole and self.start < other.end and other.start < self.end
+            self.file == other.file and self.whole == other.whole and self.start < other.end and other.start < self.end
         )
+
+
+def file_of(file: OpenFile) -> tuple[int, int, int]:
+    """Return what names the file that *file* has open."""
+    facts = file.facts
+    return (*facts.device, facts.inode)
 
 
 def same_owner(one: Lock, other: Lock) -> bool:
@@ -72,7 +77,7 @@ def place(k: Kernel, new: Lock, lock: bool) -> None:
             kept.append(old._replace(start=new.end))
     if lock:
         joined = new
-        for old in [each for each in kept if each.file is new.file and each.whole == new.whole]:
+        for old in [each for each in kept if each.file == new.file and each.whole == new.whole]:
             touches = old.start == joined.end or old.end == joined.start
             if touches and same_owner(old, new) and old.exclusive == new.exclusive:
                 kept.remove(old)
@@ -85,8 +90,8 @@ def place(k: Kernel, new: Lock, lock: bool) -> None:
 def closed(k: Kernel, file: OpenFile) -> None:
     """Let go of the locks that closing a descriptor of *file* ends: all of the process's own on it.  fcntl(2)."""
     if k.locks:
-        key, pid = file.node or file, k.process.pid
-        k.locks[:] = [lock for lock in k.locks if lock.file is not key or lock.owner != pid]
+        key, pid = file_of(file), k.process.pid
+        k.locks[:] = [lock for lock in k.locks if lock.file != key or lock.owner != pid]
         k.wake(CHANNEL)
 
 
@@ -104,7 +109,7 @@ def flock(k: Kernel, t: Task, fd: int, operation: int) -> int:
     file = k.files.get(fd)
     if file.flags & abi.O_PATH:
         raise SyscallError(EBADF)
-    new = Lock(file.node or file, file, kind == abi.LOCK_EX, whole=True)
+    new = Lock(file_of(file), file, kind == abi.LOCK_EX, whole=True)
     if kind == abi.LOCK_UN:
         place(k, new, lock=False)
         return 0
@@ -148,7 +153,7 @@ def record_lock(k: Kernel, t: Task, file: OpenFile, command: int, addr: int) -> 
     if by_file and pid:
         raise SyscallError(EINVAL)
     first, end = range_of(file, whence, start, length)
-    new = Lock(file.node or file, file if by_file else k.process.pid, kind == abi.F_WRLCK, first, end)
+    new = Lock(file_of(file), file if by_file else k.process.pid, kind == abi.F_WRLCK, first, end)
     if asks:
         report(k, addr, conflict(k, new), (whence, start, length, pid))
         return 0

@@ -61,7 +61,7 @@ def base_of(k: Kernel, dirfd: int, path: bytes) -> str | tree.Directory:
     from syscalls.tree import Directory
 
     if dirfd == abi.AT_FDCWD or path.startswith(b"/"):
-        return k.cwd
+        return k.tree.store.lost.get(k.cwd, k.cwd)
     node = k.files.get(dirfd).node
     if not isinstance(node, Directory):
         raise SyscallError(ENOTDIR)
@@ -256,6 +256,7 @@ def open_unnamed(k: Kernel, path: bytes, folder: Node | None, flags: int, mode: 
     if not isinstance(folder, Directory):
         raise SyscallError(ENOENT if folder is None else ENOTDIR)
     node = place_for_new(k, Place(folder, "", folder), EOPNOTSUPP, EOPNOTSUPP).new_unnamed(permissions(k, mode))
+    node.linkable = not flags & O_EXCL
     kept = flags & ~FORGOTTEN | abi.O_LARGEFILE
     return opened.Plain(path, kept, facts_of(k, node), node)
 

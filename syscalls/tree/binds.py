@@ -39,9 +39,10 @@ def node_for(host: str, guest: str, writable: bool, store: Store) -> Node:
     if writable:
         from syscalls.tree.through import Keeper, through
 
-        node = through(Keeper(root, store), ())
-    else:
-        node = shown(root, (), store)
+        status = root.status(())
+        assert status is not None
+        return through(Keeper(root, store), (), status)
+    node = shown(root, (), store)
     assert node is not None
     return node
 

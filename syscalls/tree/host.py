@@ -30,6 +30,15 @@ def failing() -> Iterator[None]:
         raise SyscallError(ENOENT) from None
 
 
+def libc(name: str, *args: int | bytes) -> None:
+    """Call a function of the C library that :mod:`os` does not have; raise OSError."""
+    import ctypes
+
+    typed = [ctypes.c_longlong(arg) if name.startswith("fallocate") and isinstance(arg, int) else arg for arg in args]
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*typed):
+        raise OSError(ctypes.get_errno(), name)
+
+
 class HostRoot:
     """A file or folder of the host, and what lies below it."""
 

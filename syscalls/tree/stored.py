@@ -71,6 +71,7 @@ class Store:
         self.original = Meta(0, 0, begin, begin, begin, begin)
         self.used = self.created = 0
         self.touched: dict[Node, NodeState | None] = {}
+        self.lost: dict[str, Directory] = {}  # working directories that were removed, by what they are called now
 
     # Changing
 
@@ -178,7 +179,7 @@ class Store:
 class StoredFile(FileNode):
     """A regular file.  Until it is first written it is what *render* returns, and takes no room."""
 
-    __slots__ = ("length", "pages", "seals", "store")
+    __slots__ = ("length", "linkable", "pages", "seals", "store")
 
     def __init__(
         self,
@@ -192,6 +193,7 @@ class StoredFile(FileNode):
         self.store = store
         self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
         self.length = 0
+        self.linkable = False  # it never had a name, and may be given one: O_TMPFILE
         self.seals: int | None = None  # F_SEAL_*: what may not be done any more; None: it cannot be sealed
 
     @property
@@ -468,7 +470,7 @@ class Folder(Directory):
         node = StoredFile(self.store, permissions=permissions)
         node.pages = {}
         self.store.adopt(node, self)
-        node.parent, node.name, node.gone = self, name or f"#{node.inode}", True
+        node.parent, node.name, node.gone, node.linkable = self, name or f"#{node.inode}", True, not name
         self.store.release(node)
         return node
 

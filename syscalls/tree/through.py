@@ -14,9 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from syscalls.abi import O_ACCMODE, O_RDONLY, S_ISGID, S_ISUID
-from syscalls.errno import EINVAL, ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
-from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing
+from syscalls.abi import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    O_ACCMODE,
+    O_RDONLY,
+    RENAME_EXCHANGE,
+    S_ISGID,
+    S_ISUID,
+)
+from syscalls.errno import ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
+from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing, libc
 from syscalls.tree.nodes import Link, Meta, Node
 from syscalls.tree.stored import Folder, Store, StoredFile
 
@@ -101,10 +109,11 @@ class Keeper:
 
 def parts_of(node: Node) -> Parts:
     """Where *node* lies below its bind."""
-    if isinstance(node, ThroughFile | ThroughFolder):
-        return node.parts
-    assert isinstance(node.parent, ThroughFolder)
-    return (*node.parent.parts, node.name)
+    names: list[str] = []
+    while isinstance(node.parent, ThroughFolder):
+        names.append(node.name)
+        node = node.parent
+    return tuple(reversed(names))
 
 
 def keeper_of(node: Node) -> Keeper | None:
@@ -115,15 +124,12 @@ def keeper_of(node: Node) -> Keeper | None:
     return None
 
 
-def through(keeper: Keeper, parts: Parts) -> Node | None:
-    """The node of what lies at *parts*; None where nothing does that is shown."""
-    status = keeper.root.status(parts)
-    if status is None:
-        return None
+def through(keeper: Keeper, parts: Parts, status: os.stat_result) -> Node:
+    """A node for what lies at *parts*, of which the host says *status*."""
     if stat.S_ISDIR(status.st_mode):
-        return ThroughFolder(keeper, parts)
+        return ThroughFolder(keeper)
     if stat.S_ISREG(status.st_mode):
-        return ThroughFile(keeper, parts)
+        return ThroughFile(keeper)
     link = Link(keeper.root.link(parts))
     link.meta = keeper.meta(status)
     return link
@@ -134,7 +140,12 @@ class _Live:
     __slots__ = ()
 
     keeper: Keeper
-    parts: Parts
+
+    @property
+    def parts(self) -> Parts:
+        """Where it lies below its bind by now: folders are moved under those that have them open."""
+        assert isinstance(self, Node)
+        return parts_of(self)
 
     def status(self) -> os.stat_result:
         """What the host says of it; raise ENOENT when it has gone."""
@@ -178,10 +189,10 @@ class _Live:
 class ThroughFile(_Live, StoredFile):
     """A regular file of the host.  *fd* is its descriptor once it is opened, by which it lives on without a name."""
 
-    __slots__ = ("fd", "keeper", "parts", "writes")
+    __slots__ = ("fd", "keeper", "writes")
 
-    def __init__(self, keeper: Keeper, parts: Parts) -> None:
-        self.keeper, self.parts = keeper, parts
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
         self.fd: int | None = None
         self.writes = False
         super().__init__(keeper.store, bytes, 0)
@@ -222,8 +233,10 @@ class ThroughFile(_Live, StoredFile):
             return os.pread(self._descriptor(), size, offset)
 
     def write(self, offset: int, data: bytes) -> int:
+        if not data:
+            return 0
         with failing():
-            done = os.pwrite(self._descriptor(writes=True), data, offset) if data else 0
+            done = os.pwrite(self._descriptor(writes=True), data, offset)
         self._noted()
         return done
 
@@ -233,14 +246,15 @@ class ThroughFile(_Live, StoredFile):
         self._noted()
 
     def allocate(self, offset: int, size: int, keep_size: bool) -> None:
-        if keep_size:
-            raise SyscallError(EOPNOTSUPP)
-        with failing():
-            os.posix_fallocate(self._descriptor(writes=True), offset, size)
-        self._noted()
+        self._fallocate(FALLOC_FL_KEEP_SIZE if keep_size else 0, offset, size)
 
     def punch(self, offset: int, size: int) -> None:
-        raise SyscallError(EOPNOTSUPP)
+        self._fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size)
+
+    def _fallocate(self, mode: int, offset: int, size: int) -> None:
+        with failing():
+            libc("fallocate64", self._descriptor(writes=True), mode, offset, size)
+        self._noted()
 
     def seek_hole(self, offset: int, whence: int) -> int:
         with failing():
@@ -257,14 +271,25 @@ class ThroughFile(_Live, StoredFile):
 class ThroughFolder(_Live, Folder):
     """A folder of the host; only what the World puts below it is not the host's."""
 
-    __slots__ = ("keeper", "parts")
+    __slots__ = ("_seen", "keeper")
 
-    def __init__(self, keeper: Keeper, parts: Parts) -> None:
-        self.keeper, self.parts = keeper, parts
-        super().__init__(keeper.store, {}, 0, None, lambda: keeper.root.names(parts))
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self._seen: dict[str, tuple[int, ThroughFolder]] = {}  # folders, by name: their numbers, and one node each
+        super().__init__(keeper.store, {}, 0, None, lambda: keeper.root.names(self.parts))
 
     def _derived(self, name: str) -> Node | None:
-        return through(self.keeper, (*self.parts, name))
+        parts = (*self.parts, name)
+        status = self.keeper.root.status(parts)
+        if status is None:
+            return None
+        kept = self._seen.get(name)
+        if kept is not None and kept[0] == status.st_ino:
+            return kept[1]
+        node = through(self.keeper, parts, status)
+        if isinstance(node, ThroughFolder):
+            self._seen[name] = status.st_ino, node
+        return node
 
     def _at(self, name: str) -> Parts:
         if name in self._overlay:
@@ -324,19 +349,34 @@ class ThroughFolder(_Live, Folder):
         with self.keeper.root.folder(self.parts) as folder:
             if status is not None and stat.S_ISDIR(status.st_mode):
                 os.rmdir(name, dir_fd=folder)
+                node = self._seen.pop(name, None)
+                if node is not None:
+                    node[1].gone = True
             else:
                 os.unlink(name, dir_fd=folder)
         self.keeper.changed(self.status(), "mtime")
 
     def move(self, name: str, target: Folder, new: str) -> None:
+        self._rename(name, target, new, 0)
+
+    def swap(self, name: str, target: Folder, new: str) -> None:
+        self._rename(name, target, new, RENAME_EXCHANGE)
+
+    def _rename(self, name: str, target: Folder, new: str, flags: int) -> None:
         if not isinstance(target, ThroughFolder) or target.keeper is not self.keeper:
             raise SyscallError(EXDEV)
         self._at(name)
         target._at(new)
         with self.keeper.root.folder(self.parts) as here, self.keeper.root.folder(target.parts) as there:
-            os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
+            libc("renameat2", here, os.fsencode(name), there, os.fsencode(new), flags)
+        one, other = self._seen.pop(name, None), target._seen.pop(new, None)
+        if one is not None:
+            target._seen[new] = one
+            one[1].parent, one[1].name = target, new
+        if other is not None and flags:
+            self._seen[name] = other
+            other[1].parent, other[1].name = self, name
+        elif other is not None:
+            other[1].gone = True
         for folder in (self, target):
             self.keeper.changed(folder.status(), "mtime")
-
-    def swap(self, name: str, target: Folder, new: str) -> None:
-        raise SyscallError(EINVAL)  # as file systems say that cannot

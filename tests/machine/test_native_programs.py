@@ -13,7 +13,7 @@ import pytest
 from emu.image import elf
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
-from syscalls.world import Uname, World
+from syscalls.world import Process, Uname, World
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def host_world() -> World:
     return replace(World(), uname=Uname(release=os.uname().release))
 
 
-def run_static(path: Path) -> tuple[Outcome, str]:
+def run_static(path: Path, world: World | None = None) -> tuple[Outcome, str]:
     """Run a static program on the machine until it ends; how it ended, and what it printed."""
-    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), world or host_world())  # type: ignore[arg-type]
     outcome = machine.run()
     return outcome, b"".join(data for _, data in machine.kernel.output).decode()
 
@@ -65,3 +65,22 @@ def test_program_prints_what_it_prints_natively(native: Callable[..., Path], nam
     assert outcome.exit_status == 0, outcome
     assert len(there.splitlines()) > 100
     assert here.splitlines() == there.splitlines()
+
+
+@pytest.mark.parametrize("through", [None, False, True], ids=["in memory", "over a bind", "through a bind"])
+def test_file_calls_do_what_they_do_natively(native: Callable[..., Path], tmp_path: Path, through: bool | None) -> None:
+    """Some 450 steps in an empty folder, wherever that is: results, contents, what files are and when they changed."""
+    path = native("files", "-DTHROUGH")
+    for folder in ("there", "here"):
+        (tmp_path / folder).mkdir()
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True, cwd=tmp_path / "there").stdout
+    process = Process(uid=os.getuid(), euid=os.geteuid(), gid=os.getgid(), egid=os.getegid())
+    binds = () if through is None else ((str(tmp_path / "here"), "/tmp/work", through),)
+
+    outcome, here = run_static(path, replace(host_world(), cwd="/tmp/work", binds=binds, process=process))
+
+    assert outcome.exit_status == 0, outcome
+    assert len(there.splitlines()) > 400
+    assert here.splitlines() == there.splitlines()
+    left = {file.name for file in (tmp_path / "there").iterdir()} if through else set()
+    assert {file.name for file in (tmp_path / "here").iterdir()} == left
