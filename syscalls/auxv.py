@@ -7,9 +7,9 @@ Order and set: create_elf_tables (fs/binfmt_elf.c) and ARCH_DLINFO (arch/x86/inc
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from syscalls import abi, cpuid, release
+from syscalls.light import NamedTuple
 from syscalls.world import World, WorldError
 
 ENTRY = Struct("<QQ")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from syscalls import abi
 from syscalls.events import DETAIL_LIMIT, WHOLE_LIMIT
 from syscalls.guest import GuestFault, GuestMemory
 from syscalls.kinds import Kind
+from syscalls.light import Protocol
 
 
 class Readable(Protocol):

@@ -6,12 +6,11 @@ The kernel makes the task; the machine, which is told by ``Kernel.born`` and ``K
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
 
 from syscalls import abi
 from syscalls.errno import E2BIG, EAGAIN, EINVAL, ENOSYS, EPERM, SyscallError
 from syscalls.guest import GuestFault
-from syscalls.light import replace
+from syscalls.light import TYPE_CHECKING, NamedTuple, replace
 from syscalls.pidfd import PidFd
 from syscalls.processes import Place, Process
 from syscalls.waits import Blocked, Wait

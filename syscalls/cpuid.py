@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
+from syscalls.light import NamedTuple
 from syscalls.world import Cpuid, World
 
 Registers = tuple[int, int, int, int]

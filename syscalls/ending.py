@@ -6,10 +6,9 @@ does not want to know, or is not a process of the guest.  Source: kernel/exit.c 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi, pidfd
 from syscalls.futex import release_robust_list
+from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit, Killed
 from syscalls.signals import DEFAULT_ACTION, send
 

@@ -6,14 +6,12 @@ the old program gone.  Source: fs/exec.c and fs/binfmt_script.c of Linux 6.1 (re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from syscalls import abi
 from syscalls.ending import release_maker, release_memory
 from syscalls.errno import E2BIG, EACCES, EINVAL, ELOOP, ENOENT, ENOEXEC, ENOSYS, SyscallError
 from syscalls.files.paths import find, may, text
 from syscalls.guest import Execution
-from syscalls.light import replace
+from syscalls.light import TYPE_CHECKING, NamedTuple, replace
 from syscalls.space import AddressSpace
 from syscalls.world import World
 

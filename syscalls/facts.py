@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi, auxv
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.signals import is_ignored
 from syscalls.tree import ProcessFacts, SignalSets, VmSizes
 from syscalls.vma import GROWSDOWN, Vma

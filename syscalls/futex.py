@@ -6,11 +6,10 @@ order in which they came.  Words in memory that processes share by mapping are n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT, SyscallError
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.time import read_timespec
 from syscalls.waits import TIMEOUT, WOKEN, Blocked, Channel, Wait
 

@@ -7,7 +7,8 @@ arrays, ``emu.machine`` hands it page tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from syscalls.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from syscalls.program import Program

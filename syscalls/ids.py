@@ -6,10 +6,9 @@ anybody, everybody else only who it is already (CAP_SETUID and CAP_SETGID go wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EACCES, EFAULT, EINVAL, EPERM, ESRCH, SyscallError
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

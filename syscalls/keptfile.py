@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from syscalls.files.kept import Kept, Snapshot, slots_of
 from syscalls.files.opened import Facts
+from syscalls.light import TYPE_CHECKING, Any
 from syscalls.tree import Node
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
 
 from syscalls import abi, release
 from syscalls.buffers import capture, store
@@ -23,7 +22,7 @@ from syscalls.events import SyscallEvent
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
-from syscalls.light import replace
+from syscalls.light import TYPE_CHECKING, Protocol, replace
 from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS

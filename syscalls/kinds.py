@@ -6,7 +6,7 @@ fuzzer and the documentation read nothing else about a call's arguments.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from syscalls.light import NamedTuple
 
 IN, OUT, INOUT, VALUE = "in", "out", "inout", ""
 

@@ -7,11 +7,10 @@ does this kernel.  Sources: madvise(2); mm/madvise.c of Linux 6.1 (read).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from syscalls import abi
 from syscalls.errno import EACCES, EFAULT, EINVAL, ENOMEM, SyscallError
 from syscalls.guest import PAGE, GuestFault
+from syscalls.light import TYPE_CHECKING, NamedTuple
 from syscalls.space import SPECIAL
 from syscalls.vma import (
     DONTDUMP,

@@ -6,8 +6,6 @@ Sources: the man pages, and mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/mincore.c 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.abi import (
     MAP_32BIT,
@@ -39,6 +37,7 @@ from syscalls.errno import (
     SyscallError,
 )  # fmt: skip
 from syscalls.guest import PAGE
+from syscalls.light import TYPE_CHECKING
 from syscalls.space import HUGE, LOW_2G, SPECIAL
 from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, Backing, Vma
 

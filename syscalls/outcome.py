@@ -5,7 +5,7 @@ Each carries its kind, so that two outcomes with the same number are not equal.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from syscalls.light import Literal, NamedTuple
 
 
 class Exit(NamedTuple):

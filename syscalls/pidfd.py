@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EPERM, ESRCH, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import READABLE, Pollable
+from syscalls.light import TYPE_CHECKING
 from syscalls.signals import kill
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from syscalls import abi, rlimits
 from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, ENOTDIR, EPERM, SyscallError
 from syscalls.files.paths import find
 from syscalls.ids import process_named
+from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS
 from syscalls.vma import make
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from syscalls import rlimits
 from syscalls.files.table import FileTable
+from syscalls.light import TYPE_CHECKING, Any, NamedTuple
 from syscalls.space import AddressSpace
 from syscalls.tasks import Task
 

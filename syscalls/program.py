@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+
+from syscalls.light import NamedTuple
 
 
 class Program(NamedTuple):

@@ -7,11 +7,11 @@ Nothing here is secret and nothing comes from the host.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EINVAL, SyscallError
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.world import World
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ Source: kernel/exit.c and kernel/sys.c of Linux 6.1 (read).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.ending import status_of
 from syscalls.errno import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit
 from syscalls.pidfd import process_of
 from syscalls.time import NS

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from syscalls.errno import NUMBERS
+from syscalls.light import NamedTuple
 from syscalls.world import Response, WorldError
 
 

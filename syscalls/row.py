@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from syscalls.errno import NAMES, SyscallError
 from syscalls.kinds import IN, INOUT, OUT, Kind
+from syscalls.light import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

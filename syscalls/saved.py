@@ -6,12 +6,10 @@ what is in them.  Of the tree, what the guest changed is kept; the rest asks the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.files.timerfd import TimerFd
-from syscalls.light import dataclass
+from syscalls.light import TYPE_CHECKING, Any, dataclass
 from syscalls.net.network import Network
 from syscalls.outcome import Outcome
 from syscalls.scheduler import SchedulerState

@@ -13,8 +13,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
+from syscalls.light import TYPE_CHECKING, NamedTuple
 from syscalls.waits import WOKEN, Channel
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ of the table say so.  Sources: signal(7), kernel/signal.c of Linux 6.1 (read).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EINVAL, ENOMEM, EPERM, ESRCH, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Hang, Killed
 from syscalls.waits import Blocked, Wait
 

@@ -8,13 +8,12 @@ Raises ValueError, KeyError or TypeError for what cannot be a state; callers tur
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from syscalls import keptfile, outcome
 from syscalls.events import SyscallEvent
 from syscalls.files.locks import Lock
 from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
+from syscalls.light import TYPE_CHECKING, Any
 from syscalls.program import ProgramFile
 from syscalls.saved import KernelState
 from syscalls.scheduler import SchedulerState

@@ -5,8 +5,7 @@ A node that was changed is a number in a list; any other is the path where the t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from syscalls.light import TYPE_CHECKING, Any
 from syscalls.tree.nodes import Directory, Link, Meta, Node
 from syscalls.tree.stored import PAGE, Fifo, Folder, NodeState, SocketNode, Store, StoredFile, StoreState, state_of
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
-from syscalls.light import dataclass
+from syscalls.light import TYPE_CHECKING, dataclass
 from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ and shift that the vDSO's code uses too, so that both agree to the last bit at t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EINTR, EINVAL, EOPNOTSUPP, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Hang
 from syscalls.waits import INTERRUPTED, Blocked, Wait, deadline_of
 from syscalls.world import World

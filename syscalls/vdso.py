@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import NamedTuple
 
 from syscalls.guest import PAGE
+from syscalls.light import NamedTuple
 from syscalls.time import multiplier
 from syscalls.vdsocode import FUNCTIONS, GETCPU_PLAIN, VVAR_FIELDS, assemble
 from syscalls.world import World

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+
+from syscalls.light import NamedTuple, Protocol
 
 STACK_GUARD_GAP = 256 * 4096
 """Bytes that Linux keeps free below a mapping that grows down (``stack_guard_gap``, mm/mmap.c)."""

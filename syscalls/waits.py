@@ -17,7 +17,7 @@ no handler keeps a frame of its own alive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from syscalls.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from syscalls.tasks import Task

@@ -7,12 +7,11 @@ pointer whose bytes the kernel read or wrote is ``{"addr", "size", "text"}``, or
 
 from __future__ import annotations
 
-from typing import Any
-
 from emu.boot.record import Syscall
 from syscalls.events import SyscallEvent
 from syscalls.kernel import COMPILED
 from syscalls.kinds import Kind
+from syscalls.light import Any
 
 
 def syscall(event: SyscallEvent, after_call: int | None) -> Syscall:

@@ -9,7 +9,6 @@ entered from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from emu.boot import goabi
@@ -22,7 +21,7 @@ from emu.image.pclntab import Function
 from emu.image.types import Layouts
 from emu.machine.machine import Machine
 from syscalls.guest import GuestFault
-from syscalls.light import dataclass, field
+from syscalls.light import Any, dataclass, field
 
 JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go"))
 """Functions that are not called: what lies on top of the stack when they start is argc, not a return address."""

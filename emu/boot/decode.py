@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
 from emu.image.types import Layouts, Type
 from syscalls.guest import GuestFault
+from syscalls.light import Any
 
 Read = Callable[[int, int], bytes]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from typing import Any
 
 from emu.boot.decode import Decoder, Read
 from emu.image.types import Layouts, Leaf, Type
@@ -17,7 +16,7 @@ from emu.machine import accel
 from emu.machine.machine import Machine
 from emu.machine.paging import HAS_FRAME, SLICE, PageTables
 from syscalls.guest import PAGE, PROT_WRITE
-from syscalls.light import dataclass
+from syscalls.light import Any, dataclass
 
 PAGE_NUMBER = struct.Struct("=I")
 

@@ -12,11 +12,10 @@ secureMode is in 1.19.10 and 1.20.5 too.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from emu.boot.catalogue import NEWEST, Release
 from emu.boot.reader import STRIPPED, Missing, locate
 from emu.image.image import Image
+from syscalls.light import NamedTuple
 
 
 class Assumed(NamedTuple):

@@ -7,12 +7,12 @@ vsyscall page.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import NamedTuple
 
 from emu.image.image import Image
 from emu.image.symbols import STT_FUNC
 from emu.machine.paging import VSYSCALL
 from syscalls.guest import PAGE
+from syscalls.light import NamedTuple
 from syscalls.vdso import IMAGE_SIZE
 from syscalls.world import World
 

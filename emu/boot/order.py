@@ -12,9 +12,9 @@ schedinit; os_linux.go, osinit).  ``tests/boot/test_order.py`` and ``test_stripp
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 from emu.boot.catalogue import FIRST, Release
+from syscalls.light import NamedTuple
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from emu.boot.decode import U64, Decoder
 from emu.image.image import Image
 from emu.image.types import Layouts, Type
 from emu.machine.machine import Machine
 from syscalls.guest import GuestFault
+from syscalls.light import Any
 
 # The reasons for which a declared value can be missing; there are no others.
 NOT_IN_RELEASE = "not in this release"

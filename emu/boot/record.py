@@ -7,9 +7,8 @@ benchmarks) reads only this.  The JSON form is ``rt0.boot/1``; its schema is in 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from syscalls.light import dataclass, field
+from syscalls.light import Any, dataclass, field
 
 SCHEMA = "rt0.boot/1"
 

@@ -7,9 +7,9 @@ change the number in ``schema`` when they change a meaning.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from emu.boot.record import SCHEMA
+from syscalls.light import Any
 
 ADDRESS = {"type": "string", "pattern": "^0x[0-9a-f]+$"}
 TEXT = {"type": "string"}

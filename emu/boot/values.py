@@ -26,10 +26,10 @@ mgcpacer.go, runtime1.go, alg.go) and are checked against records of real binari
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, NamedTuple
 
 from emu.boot.reader import NOT_IN_RELEASE, NOT_REACHED, Missing, Reader
 from emu.boot.record import BootRecord
+from syscalls.light import Any, NamedTuple
 
 
 class Value(NamedTuple):

@@ -7,10 +7,10 @@ be had is listed as missing, with one of the reasons of :mod:`emu.boot.reader`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from emu.boot.reader import NOT_IN_RELEASE, NOT_REACHED, Missing, Reader
 from syscalls.auxv import NAMES as AUXV_NAMES
+from syscalls.light import Any
 
 P_STATUS = ("idle", "running", "syscall", "gcstop", "dead")  # runtime2.go, _Pidle ... _Pdead
 G_STATUS = {

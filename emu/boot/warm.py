@@ -6,14 +6,13 @@ is the same, byte for byte: ``tests/boot/test_warm.py`` compares them over World
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from emu.boot.boot import MSTART, describe, entry_of, make_record, printed, totals
 from emu.boot.capture import Capture
 from emu.boot.reader import Reader
 from emu.boot.record import BootRecord, Json
 from emu.image.image import Image
 from emu.machine.machine import Machine
+from syscalls.light import NamedTuple
 from syscalls.world import World
 
 

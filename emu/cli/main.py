@@ -11,10 +11,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from emu.cli import output
 from emu.cli.errors import BUG, INTERRUPTED, OK, USAGE, UsageError
+from syscalls.light import NoReturn
 
 COMMANDS = {
     "boot": "boot a program to runtime.mstart and show what each function computed",

@@ -10,11 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from emu.cli.errors import UsageError
 from emu.cli.output import columns, write_text
-from syscalls.light import replace
+from syscalls.light import TYPE_CHECKING, Any, NoReturn, replace
 from syscalls.world import Limits, World, WorldError
 from syscalls.worldfile import apply, check, load
 from syscalls.worldfile.kinds import nearest

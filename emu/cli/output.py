@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
 
 from emu.cli.errors import UsageError
+from syscalls.light import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from emu.report.paper import Paper

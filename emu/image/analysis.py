@@ -1,7 +1,6 @@
 """All that is learned about a program beyond its headers, computed once and kept in the cache."""
 
 import json
-from typing import Any, NamedTuple
 
 from emu.image import buildinfo, cache, dynamic, moduledata
 from emu.image.buildinfo import BuildInfo
@@ -12,6 +11,7 @@ from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Pclntab
 from emu.image.symbols import SymbolTable
 from emu.image.types import RUNTIME_PACKAGE, Layouts, LayoutTables
+from syscalls.light import Any, NamedTuple
 
 
 class Analysis(NamedTuple):

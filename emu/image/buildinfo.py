@@ -7,11 +7,11 @@ up to Go 1.17 it points at two Go strings, from 1.18 on they follow it inline (d
 
 import re
 import struct
-from typing import NamedTuple
 
 from emu.image.elf import PROT_WRITE, PT_NOTE, Elf, Segment
 from emu.image.errors import Unreadable
 from emu.image.symbols import SymbolTable
+from syscalls.light import NamedTuple
 
 MAGIC = b"\xff Go buildinf:"
 ALIGN = 16

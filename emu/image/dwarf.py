@@ -16,10 +16,10 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
 
 from emu.image.elf import Elf
 from emu.image.errors import Unreadable
+from syscalls.light import NamedTuple, TypeAlias
 
 # Tags (section 7.5.3)
 TAG_ARRAY, TAG_ENUMERATION, TAG_FORMAL_PARAMETER, TAG_MEMBER, TAG_POINTER = 0x01, 0x04, 0x05, 0x0D, 0x0F

@@ -8,10 +8,10 @@ Specification: gABI chapter 5, "Dynamic Section"; x86-64 psABI 4.4, "Relocation"
 """
 
 import struct
-from typing import NamedTuple
 
 from emu.image.elf import PT_DYNAMIC, Elf
 from emu.image.errors import Unreadable
+from syscalls.light import NamedTuple
 
 DYN = struct.Struct("<qQ")  # Elf64_Dyn: tag, value
 RELA = struct.Struct("<QQq")  # Elf64_Rela: offset, info, addend

@@ -13,9 +13,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
 
 from emu.image.errors import ImageError, Unreadable
+from syscalls.light import NamedTuple, TypeAlias
 
 Data: TypeAlias = bytes | mmap.mmap
 

@@ -13,7 +13,6 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from emu.image import dwarf as dw
 from emu.image.dwarf import Dwarf, Entry
@@ -21,6 +20,7 @@ from emu.image.elf import PROT_WRITE, Elf
 from emu.image.errors import Unreadable
 from emu.image.symbols import Symbol, SymbolTable
 from emu.image.types import RUNTIME_PACKAGE, SIZES, LayoutTables
+from syscalls.light import NamedTuple
 
 # reflect.Kind, as DW_AT_go_kind gives it (cmd/internal/dwarf; internal/abi/type.go)
 GO_KINDS = {

@@ -14,7 +14,6 @@ import os
 import stat
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from emu.image import analysis, elf
 from emu.image.analysis import Analysis
@@ -26,7 +25,7 @@ from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Function, Pclntab
 from emu.image.symbols import Symbol, SymbolTable
 from emu.image.types import Layouts
-from syscalls.light import dataclass
+from syscalls.light import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

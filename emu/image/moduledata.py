@@ -9,12 +9,12 @@ the releases named below; tests compare it with the DWARF of real binaries.
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from emu.image.elf import PROT_EXEC, Elf, Segment
 from emu.image.errors import Unreadable
 from emu.image.pclntab import GO12, MAGIC, Pclntab, candidates
 from emu.image.symbols import SymbolTable
+from syscalls.light import NamedTuple
 
 WORD = struct.Struct("<Q")
 SYMBOL = "runtime.firstmoduledata"

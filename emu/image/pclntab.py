@@ -9,10 +9,10 @@ segment and rises.  Sources: runtime/symtab.go and debug/gosym/pclntab.go of Go 
 import struct
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
 
 from emu.image.elf import PROT_EXEC, Data, Elf
 from emu.image.errors import Unreadable
+from syscalls.light import NamedTuple
 
 GO12, GO116, GO118, GO120 = 0xFFFFFFFB, 0xFFFFFFFA, 0xFFFFFFF0, 0xFFFFFFF1
 SECTIONS = (".gopclntab", ".data.rel.ro.gopclntab")

@@ -7,10 +7,10 @@ them.  Specification: gABI chapter 4, "Symbol Table".
 import struct
 from bisect import bisect_right
 from functools import cached_property
-from typing import NamedTuple
 
 from emu.image.elf import SHT_SYMTAB, Elf
 from emu.image.errors import Unreadable
+from syscalls.light import NamedTuple
 
 SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, shndx, value, size
 STT_OBJECT, STT_FUNC, STT_FILE = 1, 2, 4

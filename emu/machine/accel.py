@@ -29,9 +29,9 @@ import sys
 from array import array
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
 from emu.machine.counting import Counter, PlainCounter
+from syscalls.light import Any
 
 PAGE = 4096
 # Of a page-table entry (Intel SDM vol. 3, 4.5 and 4.8)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import zlib
-from typing import NamedTuple
 
 from emu.image.image import Image
 from emu.machine import accel
 from emu.machine.paging import EAGER, PageTables
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ
+from syscalls.light import NamedTuple
 
 SHARED = 32  # frames for code that comes from us, not from the program; each different page of it needs one
 EXECUTABLE = PROT_READ | PROT_EXEC

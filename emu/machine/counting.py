@@ -21,9 +21,9 @@ from __future__ import annotations
 import ctypes
 from array import array
 from itertools import accumulate
-from typing import Any, Protocol
 
 from emu.machine.decode import ends_block, lengths, repeats
+from syscalls.light import Any, Protocol
 
 MAX_BLOCK = 64
 """Instructions in a block.  The engine alone would end long ones at 4,000 of its internal operations."""

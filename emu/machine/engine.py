@@ -11,12 +11,12 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
 
 from emu.machine import accel, libunicorn
 from emu.machine.counting import PlainCounter
 from emu.machine.libunicorn import HOOK_BLOCK, HOOK_INSN, HOOK_INTR, INS, REG, Core, check
 from emu.machine.ram import Ram
+from syscalls.light import Any
 
 # Control registers and model-specific registers (Intel SDM vol. 3, 2.5 and 2.2.1).
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE

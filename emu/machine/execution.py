@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 from emu.image import elf
 from emu.image.errors import ImageError
@@ -22,6 +21,7 @@ from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
 from syscalls.errno import ENOEXEC, SyscallError
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, Execution, OutOfFrames, Start
+from syscalls.light import NamedTuple
 from syscalls.program import Program
 
 

@@ -11,7 +11,6 @@ scheduler says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from emu.image.image import Image
 from emu.machine import load as loader
@@ -29,6 +28,7 @@ from syscalls import outcome as ends
 from syscalls.cpuid import Table
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
+from syscalls.light import Any
 from syscalls.numbers import NAMES
 from syscalls.tasks import Task
 from syscalls.world import World, WorldError

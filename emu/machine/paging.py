@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from emu.machine import accel
 from emu.machine.ram import ZEROS, Ram
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, OutOfFrames
+from syscalls.light import NamedTuple
 
 PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
 HAS_FRAME = 1 << 9  # a bit that the hardware ignores: the entry owns a frame, present or not

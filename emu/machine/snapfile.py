@@ -18,7 +18,6 @@ import zlib
 from array import array
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from emu.machine import accel, snapshot
 from emu.machine.machine import OWN_STATE, Machine
@@ -27,6 +26,7 @@ from emu.machine.paging import TablesState
 from emu.machine.snapshot import Snapshot
 from syscalls import saved, statefile
 from syscalls.guest import PAGE
+from syscalls.light import Any
 from syscalls.worldfile import digest
 
 MARK = b"rt0snap\x01"

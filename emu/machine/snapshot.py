@@ -15,8 +15,6 @@ Translated code is kept, unless the guest made code of its own or changed its ow
 
 from __future__ import annotations
 
-from typing import Any
-
 from emu.machine import accel
 from emu.machine.machine import Machine
 from emu.machine.paging import TablesState
@@ -24,7 +22,7 @@ from emu.machine.ram import RamState
 from syscalls import saved
 from syscalls.guest import PAGE
 from syscalls.kernel import Kernel
-from syscalls.light import dataclass
+from syscalls.light import Any, dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Any
 
 from emu.boot import values
 from emu.boot.catalogue import BY_NAME
@@ -21,7 +20,7 @@ from emu.report.paper import Paper, Spans
 from emu.report.source import Sources
 from emu.report.views import described, described_write, some
 from syscalls.auxv import NAMES as AUXV_NAMES
-from syscalls.light import dataclass, field
+from syscalls.light import Any, dataclass, field
 
 CALLED, ASKED, WROTE = 0, 1, 2
 MEMORY_CALLS = frozenset(("mmap", "munmap", "mprotect", "madvise", "prctl"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+
+from syscalls.light import Any
 
 MAX_ITEMS = 4  # of a list
 MAX_BYTES = 16

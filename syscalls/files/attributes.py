@@ -6,12 +6,11 @@ fs/utimes.c of Linux 6.1 (read).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EACCES, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM, SyscallError
 from syscalls.files.opened import DISK, OpenFile
 from syscalls.files.paths import facts_of, filesystem_of, find, identity, magic_fd, may
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

@@ -6,8 +6,6 @@ which programs copy by themselves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, ESPIPE, SyscallError
 from syscalls.files import opened, transfer
@@ -15,6 +13,7 @@ from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.paths import facts_of, text
 from syscalls.files.sizes import room
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.waits import Blocked
 
 if TYPE_CHECKING:

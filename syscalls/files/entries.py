@@ -7,8 +7,6 @@ systems (EXDEV), and procfs and sysfs take nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     EACCES,
@@ -38,6 +36,7 @@ from syscalls.files.paths import (
     text,
     tree_of,
 )  # fmt: skip
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

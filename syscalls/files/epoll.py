@@ -8,12 +8,12 @@ an edge is what happened, not a change of level: a second write to a pipe that h
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, EPERM, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import READABLE, Pollable, Watch
+from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
 from syscalls.waits import TIMEOUT, Blocked, Wait, deadline_of
 

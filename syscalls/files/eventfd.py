@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EINVAL, SyscallError
 from syscalls.files.pollable import READABLE, WRITABLE, Pollable, Source
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

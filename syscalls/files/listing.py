@@ -6,11 +6,10 @@ entries come and go; what has gone meanwhile is left out.  Beginning again, at o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ENOENT, ENOTDIR, SyscallError
 from syscalls.files.opened import Directory
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

@@ -6,10 +6,9 @@ A process that ends closes its files, and with them goes what it locked.  Deadlo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from syscalls import abi
 from syscalls.errno import EAGAIN, EBADF, EINVAL, EOVERFLOW, EWOULDBLOCK, SyscallError
+from syscalls.light import TYPE_CHECKING, NamedTuple
 from syscalls.waits import Blocked, Wait
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ opened; those of a file that can be written are the node's own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from syscalls import abi
 from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENOTTY, ENXIO, ESPIPE, SyscallError
 from syscalls.files.kept import Kept
+from syscalls.light import TYPE_CHECKING, NamedTuple
 from syscalls.waits import Blocked, Channel, Wait
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ path is looked at, EEXIST before permissions.  Sources: open(2), path_resolution
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.abi import O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC
 from syscalls.errno import (
@@ -32,6 +30,7 @@ from syscalls.errno import (
 from syscalls.files import opened
 from syscalls.files.opened import DISK, PROC, SYSFS, Facts, OpenFile
 from syscalls.guest import PAGE
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls import tree

@@ -7,13 +7,13 @@ there whole, so that writes of up to PIPE_BUF are atomic; and how much a pipe ho
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from syscalls import abi, signals
 from syscalls.errno import EBUSY, EINVAL, ENOTTY, EPERM, EPIPE, SyscallError
 from syscalls.files.kept import Kept
 from syscalls.files.pollable import READABLE, WRITABLE, Pollable, Source
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.waits import INTERRUPTED
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ which raise Blocked where the task has to wait and the file is not O_NONBLOCK.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
-
 from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, ESPIPE, SyscallError
 from syscalls.files.kept import Kept
 from syscalls.files.opened import Facts, OpenFile
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING, NoReturn
 from syscalls.waits import Blocked, Channel, Wait
 
 if TYPE_CHECKING:

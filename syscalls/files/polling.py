@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, SyscallError
 from syscalls.files.epoll import check_mask
 from syscalls.files.opened import OpenFile
+from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
 from syscalls.waits import TIMEOUT, Blocked, Channel, Wait, deadline_of
 

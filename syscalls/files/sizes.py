@@ -5,8 +5,6 @@ Sources: the man pages; fs/open.c of Linux 6.1 (read).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     EACCES,
@@ -23,6 +21,7 @@ from syscalls.errno import (
 from syscalls.files.attributes import node_at
 from syscalls.files.opened import DISK, Directory, OpenFile, Plain
 from syscalls.files.paths import filesystem_of, may
+from syscalls.light import TYPE_CHECKING
 from syscalls.signals import send
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EACCES, EINVAL, ENOENT, SyscallError
 from syscalls.files.opened import DISK, PROC, Facts
 from syscalls.files.paths import facts_at, identity, permits
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EMFILE, EPERM, SyscallError
 from syscalls.files import kept, locks
 from syscalls.files.opened import OpenFile, Plain, Stream
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

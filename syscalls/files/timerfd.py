@@ -6,11 +6,10 @@ any of them is one on the monotonic clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EINVAL, SyscallError
 from syscalls.files.pollable import Pollable
+from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS
 
 if TYPE_CHECKING:

@@ -6,14 +6,13 @@ only a fault at the first byte is EFAULT.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
 from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.pollable import Pollable, gather, scatter
 from syscalls.files.sizes import room
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.waits import Blocked
 
 if TYPE_CHECKING:

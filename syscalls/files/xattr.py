@@ -5,11 +5,10 @@ The names of the three spaces that a file system may keep are looked for, and no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EINVAL, ENODATA, EOPNOTSUPP, ERANGE, SyscallError
 from syscalls.files.attributes import node_at, node_of_fd
+from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

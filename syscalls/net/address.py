@@ -6,10 +6,9 @@ shown depends on its socket.  A name of AF_UNIX is bytes: a path, or a null and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls.abi import U32
 from syscalls.errno import EAFNOSUPPORT, EINVAL, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.constants import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_UN_SIZE
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     EAFNOSUPPORT,
@@ -14,6 +12,7 @@ from syscalls.errno import (
     ESOCKTNOSUPPORT,
     SyscallError,
 )  # fmt: skip
+from syscalls.light import TYPE_CHECKING
 from syscalls.net import address
 from syscalls.net.constants import (
     AF_INET,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls.errno import EINVAL, ENETUNREACH, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.address import (
     ANY4,
     ANY6,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EMFILE, EMSGSIZE, ENOBUFS, ENOTSOCK, EPERM, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import Source
 from syscalls.files.transfer import vectors
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.net import address
 from syscalls.net.constants import (
     AF_UNIX,

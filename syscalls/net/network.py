@@ -5,10 +5,9 @@ Ports that nobody asked for are given in order, from 32,768 on; so are the names
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls.errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAGAIN, SyscallError
 from syscalls.files.kept import Kept
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.address import Endpoint, is_any, is_local, is_v4
 
 if TYPE_CHECKING:

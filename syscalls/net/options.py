@@ -7,10 +7,10 @@ so that it can be asked for, and changes nothing here; others are ENOPROTOOPT.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from syscalls import abi
 from syscalls.errno import EDOM, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM, SyscallError
+from syscalls.light import TYPE_CHECKING
 from syscalls.net import constants as c
 from syscalls.net.constants import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from syscalls.net.inet import InetSocket

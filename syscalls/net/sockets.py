@@ -6,13 +6,13 @@ Calls go through the methods of :class:`Socket`; each family's class fills them 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
 
 from syscalls import abi, signals
 from syscalls.errno import EAGAIN, EINVAL, ENOTTY, EOPNOTSUPP, EPIPE, SyscallError
 from syscalls.files.kept import Kept
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import Pollable, Source
+from syscalls.light import TYPE_CHECKING, NoReturn
 from syscalls.net.constants import MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_DGRAM
 from syscalls.waits import TIMEOUT, Blocked, Wait, deadline_of
 

@@ -6,12 +6,11 @@ fallen below what POLLOUT stands for.  Sources: tcp_recvmsg, tcp_sendmsg, unix_s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import ENOTCONN, EOPNOTSUPP, SyscallError
 from syscalls.files.pollable import READABLE, WRITABLE
 from syscalls.guest import GuestFault
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.constants import MSG_OOB, MSG_PEEK, MSG_WAITALL
 from syscalls.net.sockets import BOTH, CONNECTED, RECEIVE, SEND, Outgoing, Packet, Received, Socket
 from syscalls.waits import INTERRUPTED

@@ -5,8 +5,6 @@ A closed socket is gone at once: nothing waits for its last segments, and there 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     EADDRINUSE,
@@ -22,6 +20,7 @@ from syscalls.errno import (
     SyscallError,
 )  # fmt: skip
 from syscalls.files.pollable import READABLE, WRITABLE
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.address import Endpoint, family_of, packed
 from syscalls.net.constants import AF_UNSPEC, LINGER, SO_LINGER, SO_SNDBUF, SOL_SOCKET
 from syscalls.net.inet import InetSocket

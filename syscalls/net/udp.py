@@ -6,8 +6,6 @@ ECONNREFUSED.  One for which the receiver has no room is lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     ECONNREFUSED,
@@ -20,6 +18,7 @@ from syscalls.errno import (
     SyscallError,
 )  # fmt: skip
 from syscalls.files.pollable import READABLE, WRITABLE
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.address import ANY4, ANY6, Endpoint, family_of, packed
 from syscalls.net.constants import AF_INET, AF_UNSPEC, MSG_OOB, MSG_PEEK
 from syscalls.net.inet import InetSocket

@@ -5,8 +5,6 @@ How much a queue takes is counted in what the kernel's buffers would take, so th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import (
     EACCES,
@@ -26,6 +24,7 @@ from syscalls.errno import (
 )  # fmt: skip
 from syscalls.files import entries, paths
 from syscalls.files.pollable import READABLE, WRITABLE
+from syscalls.light import TYPE_CHECKING
 from syscalls.net.address import family_of, packed, unix_name
 from syscalls.net.constants import AF_UNIX, AF_UNSPEC, MSG_PEEK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM
 from syscalls.net.sockets import (

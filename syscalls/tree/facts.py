@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-from syscalls.light import dataclass
+from syscalls.light import NamedTuple, dataclass
 from syscalls.tree.nodes import Node
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from typing import NamedTuple
 
+from syscalls.light import NamedTuple
 from syscalls.world import World
 
 ESCAPED = {" ": "\\040", "\t": "\\011", "\n": "\\012", "\\": "\\134"}  # fs/proc_namespace.c, mangle

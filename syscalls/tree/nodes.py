@@ -8,11 +8,11 @@ What the guest can change stands in :mod:`syscalls.tree.stored`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
 from zlib import crc32
 
 from syscalls.abi import S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 from syscalls.errno import SyscallError
+from syscalls.light import Any, NamedTuple
 
 
 class TreeError(SyscallError):

@@ -8,7 +8,6 @@ copy of the dictionary that holds them is a copy of the file.  Times are the Wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from syscalls.abi import (
     F_SEAL_FUTURE_WRITE,
@@ -21,6 +20,7 @@ from syscalls.abi import (
     SEEK_DATA,
 )
 from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, EPERM, SyscallError
+from syscalls.light import Any
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node, TreeError
 
 PAGE = 4096

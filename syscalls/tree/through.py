@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from syscalls.abi import (
     FALLOC_FL_KEEP_SIZE,
@@ -24,6 +23,7 @@ from syscalls.abi import (
     S_ISUID,
 )
 from syscalls.errno import ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
+from syscalls.light import Any
 from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing, libc
 from syscalls.tree.nodes import Link, Meta, Node
 from syscalls.tree.stored import Folder, Store, StoredFile

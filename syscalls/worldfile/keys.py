@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, NamedTuple
 
+from syscalls.light import Any, NamedTuple
 from syscalls.world import World
 from syscalls.worldfile.kinds import (
     U64,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from syscalls import cpuset
 from syscalls.cpuset import CpuSet
+from syscalls.light import Any
 
 MAX_SHOWN = 60
 U64 = (1 << 64) - 1

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from syscalls.cpuid import BY_NAME
 from syscalls.cpuset import CpuSet
-from syscalls.light import replace
+from syscalls.light import TYPE_CHECKING, Any, replace
 from syscalls.world import World, WorldError
 from syscalls.worldfile.keys import ALIASES, KEYS, SECTIONS, Key
 from syscalls.worldfile.kinds import Bad, Boolean, nearest, show

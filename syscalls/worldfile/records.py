@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from syscalls.errno import NUMBERS
+from syscalls.light import Any, NamedTuple
 from syscalls.numbers import NUMBERS as CALLS
 from syscalls.responses import parse_when
 from syscalls.world import File, Response, WorldError

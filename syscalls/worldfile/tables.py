@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from syscalls import abi, cpuid, rlimits
+from syscalls.light import Any
 from syscalls.worldfile.kinds import U64, Argument, Bad, Boolean, Hex, Integer, Kind, Optional, nearest, show
 
 # The flags of openat(2) and its relatives have the same prefix; they start at 0x100.

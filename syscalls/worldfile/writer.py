@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
 
+from syscalls.light import Any
 from syscalls.world import World
 from syscalls.worldfile.keys import GETTERS, KEYS, TABLE, Key
 from syscalls.worldfile.reader import check

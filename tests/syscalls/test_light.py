@@ -7,6 +7,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -55,6 +56,26 @@ class StandardOpen:
     y: str = "y"
 
 
+class Ours(light.NamedTuple):
+    """A named tuple of ours."""
+
+    x: int
+    y: str = "y"
+    z: tuple[int, ...] = ()
+
+    @property
+    def double(self) -> int:
+        return 2 * self.x
+
+
+class Theirs(typing.NamedTuple):
+    """The same, the standard library's."""
+
+    x: int
+    y: str = "y"
+    z: tuple[int, ...] = ()
+
+
 PAIRS = pytest.mark.parametrize(("ours", "theirs"), [(Frozen, StandardFrozen), (Open, StandardOpen)])
 
 
@@ -67,14 +88,17 @@ def outcome(act: Callable[[], object]) -> str:
     return text.replace("Standard", "")
 
 
-@PAIRS
-@pytest.mark.parametrize(
+ARGUMENTS = pytest.mark.parametrize(
     ("given", "named"),
     [
         ((1,), {}), ((1, "a"), {}), ((), {"x": 1}), ((1,), {"y": "b"}), ((), {"y": "b", "x": 2}), ((), {}),
-        ((1, 2, 3, 4), {}), ((1,), {"x": 1}), ((1,), {"q": 1}), ((1, "a"), {"y": 1}),
+        ((1, 2, 3, 4), {}), ((1,), {"x": 1}), ((1,), {"q": 1}), ((1, "a"), {"y": 1}), ((1,), {"z": (2,)}),
     ],
 )  # fmt: skip
+
+
+@PAIRS
+@ARGUMENTS
 def test_constructor_and_repr(ours: Any, theirs: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
     """The same arguments are taken and refused, with the same words."""
     assert outcome(lambda: ours(*given, **named)) == outcome(lambda: theirs(*given, **named))
@@ -140,6 +164,43 @@ def test_the_functions_of_the_standard_module_take_them(ours: Any, theirs: Any) 
         light.replace(ours(1), q=1)
 
 
+@ARGUMENTS
+def test_a_named_tuple_takes_what_the_standard_one_takes(given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """The same values or the same kind of error."""
+    ours, theirs = (outcome(partial(cls, *given, **named)).replace(cls.__name__, "") for cls in (Ours, Theirs))
+
+    assert ours == theirs or ours.partition(":")[0] == theirs.partition(":")[0] == "TypeError"
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    """Compared, hashed, unpacked, copied and pickled as one; its fields are not to be set."""
+    one = Ours(3, "c")
+    x, *rest = one
+
+    assert (x, rest, one.x, one[1], one.z) == (3, ["c", ()], 3, "c", ())
+    assert tuple(one) == (3, "c", ())
+    assert hash(one) == hash((3, "c", ()))
+    for copied in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert (copied, type(copied)) == (one, Ours)
+    for name in ("x", "q"):
+        with pytest.raises(AttributeError):
+            setattr(one, name, 5)
+    assert (Ours.__name__, Ours.__module__, Ours.__doc__) == ("Ours", __name__, "A named tuple of ours.")
+    assert one.double == 6
+
+
+def test_a_named_tuple_has_the_methods_of_the_standard_one() -> None:
+    """``_fields``, ``_make``, ``_asdict``, ``_replace``."""
+    one, other = Ours(3, "c"), Theirs(3, "c")
+
+    assert (Ours._fields, Ours._field_defaults) == (Theirs._fields, Theirs._field_defaults)
+    assert Ours.__match_args__ == Theirs.__match_args__
+    assert one._asdict() == other._asdict()
+    assert tuple(one._replace(y="d")) == other._replace(y="d")
+    assert type(one._replace(y="d")) is Ours
+    assert tuple(Ours._make([4, "e", (1,)])) == Theirs._make([4, "e", (1,)])
+
+
 def test_a_class_keeps_what_it_defines() -> None:
     """Methods, properties and the docstring."""
     assert Frozen(4).double == 8
@@ -158,9 +219,12 @@ def test_a_world_is_one_of_them() -> None:
         smaller.seed = 2  # type: ignore[misc]
 
 
-def test_importing_the_world_does_not_import_dataclasses() -> None:
+def test_a_boot_imports_none_of_what_they_stand_in_for() -> None:
     """That is what they are for."""
-    code = "import sys, syscalls.world; print({'dataclasses', 'inspect'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys; from emu.cli.main import main; main(['boot', '--quiet']); "
+        "print({'dataclasses', 'inspect', 'typing'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
