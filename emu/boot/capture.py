@@ -9,6 +9,7 @@ entered from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from weakref import WeakKeyDictionary
 
 from emu.boot import goabi
@@ -21,7 +22,7 @@ from emu.image.pclntab import Function
 from emu.image.types import Layouts
 from emu.machine.machine import Machine
 from syscalls.guest import GuestFault
-from syscalls.light import Any, dataclass, field
+from syscalls.light import Any, dataclass
 
 JUMPED_TO = frozenset(("_rt0_amd64_linux", "_rt0_amd64", "main", "runtime.rt0_go"))
 """Functions that are not called: what lies on top of the stack when they start is argc, not a return address."""
@@ -33,6 +34,8 @@ PLACES: WeakKeyDictionary[Layouts, dict[str, Places]] = WeakKeyDictionary()
 """Where each function takes its arguments and leaves its results, worked out once a program."""
 STACK_APART = 1 << 11
 """Bytes: a goroutine's stack that grows moves by its own size at least, 2 KiB at first."""
+WRITTEN = attrgetter("name", "type", "before", "after", "after_call")
+"""What a record shows of a change."""
 MAX_CALLS = 10_000
 """Calls that are observed; a boot on 1,000 CPUs makes 1,100.  What a program does after that many still counts."""
 
@@ -50,13 +53,13 @@ class Frame:
     sp: int  # at entry, where the return address is
     returns_to: int | None
     entered_at: int  # instructions that its thread executed before it
-    instructions: int = 0
-    children: int = 0  # instructions of catalogued functions that it called
-    returned: bool = False
-    arguments: dict[str, Any] = field(default_factory=dict)
-    results: list[Any] = field(default_factory=list)
-    syscalls: list[int] = field(default_factory=list)
-    changes: dict[str, Change] = field(default_factory=dict)
+    instructions: int
+    children: int  # instructions of catalogued functions that it called
+    returned: bool
+    arguments: dict[str, Any]
+    results: list[Any]
+    syscalls: list[int]
+    changes: dict[str, Change]
 
 
 class Capture:
@@ -71,6 +74,7 @@ class Capture:
         self._callers: dict[int, str | None] = {}
         self._registers = machine.engine.registers("rsp", *goabi.INTEGER_REGISTERS)
         self._bias = machine.loaded.bias
+        self._source = ""
         self._begin()
         for row in rows:
             function = image.function(row.name)
@@ -141,16 +145,12 @@ class Capture:
                 frame.syscalls.append(index)
         self.after_call += [newest] * (len(events) - self._seen_syscalls)
         self._seen_syscalls = len(events)
+        touched, changes = self.touched, None if frame is None else frame.changes
         for change in self._watch.changes():
-            self.touched[change.name] = change
-            if frame is None:
-                continue
-            earlier = frame.changes.get(change.name)
-            if earlier is None:
-                frame.changes[change.name] = Change(
-                    change.name, change.type, change.addr, change.raw, change.before, change.after, newest
-                )
-            else:
+            touched[change.name] = change
+            change.after_call = newest
+            if changes is not None and changes.setdefault(change.name, change) is not change:
+                earlier = changes[change.name]
                 earlier.after, earlier.after_call = change.after, newest
 
     def _enter(self, row: Row, function: Function, pc: int) -> None:
@@ -165,9 +165,11 @@ class Capture:
             return
         self.mark()
         parent = self._stack[-1] if self._stack else None
-        now = self._now()
-        frame = Frame(row.name, function, caller, len(self._stack), parent, pc, sp, returns_to, now)
-        frame.arguments = self._arguments(row.name, registers, sp)
+        now, given = self._now(), self._arguments(row.name, registers, sp)
+        depth = len(self._stack)
+        frame = Frame(
+            row.name, function, caller, depth, parent, pc, sp, returns_to, now, 0, 0, False, given, [], [], {}
+        )  # fmt: skip
         self._stack.append(len(self.frames))
         self.frames.append(frame)
         if returns_to is not None:
@@ -175,11 +177,12 @@ class Capture:
 
     def _return_address(self, sp: int) -> int | None:
         # What a call pushed; None where a program that went astray came here without one.
+        pages = self.machine.pages
         try:
-            addr = int.from_bytes(self.machine.pages.peek(sp, WORD), "little")
+            addr = pages.peek_word(sp)
         except GuestFault:
             return None
-        return addr if self.machine.pages.physical(addr) is not None else None
+        return addr if pages.physical(addr) is not None else None
 
     def _caller(self, returns_to: int) -> str | None:
         # The function that a return address is in; its call is the instruction before.
@@ -288,29 +291,31 @@ class Capture:
 
     def calls(self) -> list[FunctionCall]:
         """Every call as the record shows it."""
+        # Where nothing was recovered all names are from one source.
+        self._source = "" if self.image.recovered is not None else self.image.source_of("")
         return [self._call(frame) for frame in self.frames]
 
     def _call(self, frame: Frame) -> FunctionCall:
-        source_of = self.image.source_of
+        source, source_of = self._source, self.image.source_of
         writes = [
-            Write(change.name, change.type.name, change.before, change.after, source_of(change.name), change.after_call)
-            for change in frame.changes.values()
-            if change.before != change.after
+            Write._make((name, kind.name, before, after, source or source_of(name), after_call))
+            for name, kind, before, after, after_call in map(WRITTEN, frame.changes.values())
+            if before != after
         ]
         return FunctionCall(
-            name=frame.name.removesuffix(ABI0),
-            caller=frame.caller,
-            depth=frame.depth,
-            parent=frame.parent,
-            pc=frame.pc,
-            file=frame.function.file,
-            line=frame.function.line,
-            inlined=False,
-            instructions=frame.instructions,
-            own=frame.instructions - frame.children,
-            returned=frame.returned,
-            arguments=frame.arguments,
-            results=frame.results,
-            syscalls=frame.syscalls,
-            writes=writes,
+            frame.name.removesuffix(ABI0),
+            frame.caller,
+            frame.depth,
+            frame.parent,
+            frame.pc,
+            frame.function.file,
+            frame.function.line,
+            False,
+            frame.instructions,
+            frame.instructions - frame.children,
+            frame.returned,
+            frame.arguments,
+            frame.results,
+            frame.syscalls,
+            writes,
         )

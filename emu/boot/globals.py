@@ -8,30 +8,39 @@ the program has not touched has neither frames nor a shadow: a global of a GiB c
 from __future__ import annotations
 
 import ctypes
-import struct
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
-from emu.boot.decode import Decoder, Read
-from emu.image.types import Layouts, Leaf, Type
+from emu.boot.decode import ADDRESSES, FORMATS, U64, Decoder, Read
+from emu.image.types import MAX_KEPT, Layouts, Type
 from emu.machine import accel
 from emu.machine.machine import Machine
 from emu.machine.paging import HAS_FRAME, SLICE, PageTables
 from syscalls.guest import PAGE, PROT_WRITE
-from syscalls.light import Any, dataclass
+from syscalls.light import Any
 
-PAGE_NUMBER = struct.Struct("=I")
+INTEGERS = {name: form.unpack_from for name, form in FORMATS.items() if not name.startswith("float")} | dict.fromkeys(
+    ADDRESSES, U64.unpack_from
+)
+"""How to read the kinds of which two values are equal exactly if their bytes are."""
+Known = tuple[str, Type, int, Callable[[Any, int], tuple[int]] | None]
+"""Of a leaf: its path, type, size and what reads it in one go, if that is so simple."""
+KNOWN: WeakKeyDictionary[Layouts, dict[tuple[int, int], dict[int, Known]]] = WeakKeyDictionary()
+"""The leaves of ranges that changed, worked out once a program."""
 
 
-@dataclass(slots=True)
 class Change:
-    """A leaf that changed: *before* and *after* are JSON values, *raw* its bytes before the first change."""
+    """A leaf that changed: *before* and *after* are JSON values."""
 
-    name: str
-    type: Type
-    addr: int
-    raw: bytes
-    before: Any
-    after: Any
-    after_call: int = -1  # index of the bootstrap call that was entered last when the change was seen
+    __slots__ = ("addr", "after", "after_call", "before", "name", "type")
+
+    def __init__(self, name: str, kind: Type, addr: int, before: Any, after: Any) -> None:
+        self.name = name
+        self.type = kind
+        self.addr = addr
+        self.before = before
+        self.after = after
+        self.after_call = -1  # index of the bootstrap call that was entered last when the change was seen
 
 
 class _Region:
@@ -58,7 +67,14 @@ class _Region:
             self.shadow = bytearray(size)
         else:
             self.shadow = bytearray().join(ram.bytes[frame : frame + PAGE] for frame in self.frames)
-        self.shadow_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.shadow))
+        # Where one run is all, an offset in the region is one in guest RAM; else None.
+        self.to_physical = self.frames[0] if len(self.runs) == 1 else None
+        shadow = ctypes.addressof(ctypes.c_char.from_buffer(self.shadow))
+        # Of each run: its entries, how many, and the host's addresses of frames and shadow; its offset in the region.
+        self.looked_at = [
+            (entries, count, ram.host_addr + self.frames[first], shadow + first * PAGE, first * PAGE)
+            for first, count, entries in self.runs
+        ]
 
     def reader(self, machine: Machine) -> Read:
         """A reader of the segment's bytes by guest address, the fastest that its frames allow."""
@@ -74,6 +90,7 @@ class GlobalsWatch:
     def __init__(self, machine: Machine, layouts: Layouts) -> None:
         self._machine = machine
         self._layouts = layouts
+        self._known = KNOWN.setdefault(layouts, {})
         self._bias = machine.loaded.bias
         self._decoder = Decoder(layouts, machine.pages.peek)
         self.begin_anew()
@@ -116,45 +133,63 @@ class GlobalsWatch:
         return found
 
     def _differing_words(self, region: _Region) -> list[tuple[int, int]]:
-        # (offset, length) of each run of changed words, between the first and the last page that is marked dirty.
+        # (offset, length) of each run of changed words, in pages that are marked dirty.
         found = []
-        host = self._machine.ram.host_addr
-        for first, count, entries in region.runs:
-            dirty = accel.dirty_pages(entries, count)
-            if not dirty:
-                continue
-            low, high = PAGE_NUMBER.unpack_from(dirty)[0], PAGE_NUMBER.unpack_from(dirty, len(dirty) - 4)[0]
-            at = (first + low) * PAGE
-            frame = host + region.frames[first + low]
-            for offset, length in accel.differences(frame, region.shadow_addr + at, (high - low + 1) * PAGE):
-                found.append((at + offset, length))
+        for ptes, count, frame, shadow, at in region.looked_at:
+            words = accel.dirty_differences(ptes, count, frame, shadow)
+            found += [(at + offset, length) for offset, length in words] if at else words
         return found
 
     def _name(
         self, region: _Region, read: Read, words: list[tuple[int, int]], across: set[int], found: list[Change]
     ) -> None:
         # Turn changed words into leaves; *across* has those that reach into several regions and were found already.
-        value, end = self._decoder.value, region.addr + len(region.shadow)
-        start = region.addr - self._bias
-        leaves: dict[int, Leaf] = {}
-        for offset, length in words:
-            for leaf in self._layouts.leaves_between(start + offset, start + offset + length):
-                leaves[leaf.offset] = leaf
-        for name, at, kind in leaves.values():
-            addr = at + self._bias
-            low = addr - region.addr
-            if low >= 0 and addr + kind.size <= end:
-                before, after = bytes(region.shadow[low : low + kind.size]), read(addr, kind.size)
-            elif addr in across:
-                continue
+        value, values, shadow, size_of_region = self._decoder.value, self._values, region.shadow, len(region.shadow)
+        ram, to_physical = self._machine.ram.bytes, region.to_physical
+        start, bias = region.addr - self._bias, self._bias
+        leaves = self._leaves_between(start + words[0][0], words[0][1])
+        if len(words) > 1:
+            leaves = dict(leaves)
+            for offset, length in words[1:]:
+                leaves.update(self._leaves_between(start + offset, length))
+        for at, (name, kind, size, integer) in leaves.items():
+            low = at - start
+            inside = low >= 0 and low + size <= size_of_region
+            if inside and integer and to_physical is not None:
+                old: Any = integer(shadow, low)[0]
+                new: Any = integer(ram, to_physical + low)[0]
+                if old == new:
+                    continue
+                if kind.kind in ADDRESSES:
+                    old, new = hex(old), hex(new)
+                addr = at + bias
             else:
-                across.add(addr)
-                before, after = self._before(addr, kind.size), self._machine.pages.peek(addr, kind.size)
-            if before != after:
-                # What an earlier change left is shown as it was then: what its pointers lead to may have changed since.
-                old = self._values[addr] if addr in self._values else value(kind, before)
-                new = self._values[addr] = value(kind, after)
-                found.append(Change(name, kind, addr, before, old, new))
+                addr = at + bias
+                if inside:
+                    before, after = bytes(shadow[low : low + size]), read(addr, size)
+                elif addr in across:
+                    continue
+                else:
+                    across.add(addr)
+                    before, after = self._before(addr, size), self._machine.pages.peek(addr, size)
+                if before == after:
+                    continue
+                old, new = None if addr in values else value(kind, before), value(kind, after)
+            # What an earlier change left is shown as it was then: what its pointers lead to may have changed since.
+            found.append(Change(name, kind, addr, values.get(addr, old), new))
+            values[addr] = new
+
+    def _leaves_between(self, low: int, size: int) -> dict[int, Known]:
+        # By link-time address, the leaves with a byte in *size* bytes at *low*, with what reading them needs.
+        found = self._known.get((low, size))
+        if found is None:
+            if len(self._known) >= MAX_KEPT:
+                self._known.clear()
+            found = self._known[low, size] = {
+                leaf.offset: (leaf.path, leaf.type, leaf.type.size, INTEGERS.get(leaf.type.kind))
+                for leaf in self._layouts.leaves_between(low, low + size)
+            }
+        return found
 
     def _before(self, addr: int, size: int) -> bytes:
         # What a leaf that reaches into several regions, or beyond them, was at the last look.

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 
-from syscalls.light import Any, dataclass, field
+from syscalls.light import Any, NamedTuple, dataclass, field
 
 SCHEMA = "rt0.boot/1"
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One leaf of a global that a function changed."""
 
     name: str  # "runtime.sched.maxmcount"
@@ -114,5 +113,5 @@ def _plain(row: Any) -> Json:
 def _function(call: FunctionCall) -> Json:
     plain = _plain(call)
     plain["pc"] = hex(call.pc)
-    plain["writes"] = [_plain(write) for write in call.writes]
+    plain["writes"] = [write._asdict() for write in call.writes]
     return plain

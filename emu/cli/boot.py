@@ -6,8 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from emu.cli import options, output
+from emu.cli import output
 from emu.cli.errors import OF_OUTCOME, OK, UsageError
+from syscalls.light import TYPE_CHECKING, Any, NamedTuple
+from syscalls.world import World
+
+if TYPE_CHECKING:
+    from emu.cli import options
 
 # A string: pathlib takes 4 ms to import, and nothing else of a boot needs it.
 BUNDLED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bundled", "hello")  # noqa: PTH100, PTH118, PTH120
@@ -36,15 +41,20 @@ These are the same where the reader of the output stops early, as under `| head`
 
 def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
-    chosen = _parser().parse(argv)
-    if chosen.json_schema:
-        return _print_schema()
-    output.check_target(chosen.json)
-    options.until(chosen.until)
-    options.program_before_dashes(chosen)
-    arguments = [*chosen.arguments, *chosen.rest]
+    chosen: Any = plain(argv)
+    made, arguments = World(), list[str]()
+    if chosen is None:
+        from emu.cli import options
+
+        chosen = _parser().parse(argv)
+        if chosen.json_schema:
+            return _print_schema()
+        output.check_target(chosen.json)
+        options.until(chosen.until)
+        options.program_before_dashes(chosen)
+        arguments = [*chosen.arguments, *chosen.rest]
+        made = options.world(chosen)
     path = chosen.binary or BUNDLED
-    made = options.world(chosen)
 
     from emu.boot.boot import MSTART, UnknownFunction, boot
     from emu.image.errors import ImageError
@@ -56,12 +66,17 @@ def run(argv: Sequence[str]) -> int:
     except ImageError as error:
         raise UsageError(str(error)) from error
     try:
-        made = options.with_arguments(made, image.name, arguments)
+        if arguments:
+            from emu.cli import options
+
+            made = options.with_arguments(made, image.name, arguments)
         record = boot(image, made, chosen.until or MSTART)
     except (ImageError, WorldError) as error:
         raise UsageError(str(error)) from error
     except UnknownFunction as error:
         if chosen.until:
+            from emu.cli import options
+
             raise UsageError(f"--until: {options.no_such_function(chosen.until, image)}") from error
         raise UsageError(f"{path}: {error}") from error
     if chosen.json is not None:
@@ -75,7 +90,36 @@ def run(argv: Sequence[str]) -> int:
     return OF_OUTCOME[record.outcome["kind"]]
 
 
+class Plain(NamedTuple):
+    """What :func:`plain` understands, by the names that argparse would give."""
+
+    binary: str | None
+    json: str | None
+    quiet: bool
+    all: bool
+    until: str | None = None
+    source: bool = False
+    goroot: str | None = None
+
+
+def plain(argv: Sequence[str]) -> Plain | None:
+    """Read *argv* if it is as simple as most are, BINARY --json, else None: argparse takes 5 ms of a boot's 130."""
+    known = {"--json": False, "--quiet": False, "--all": False}
+    binary, before = None, ""
+    for word in argv:
+        if word in known:
+            known[word] = True
+        elif binary is not None or not word or word.startswith("-") or before == "--json":
+            return None  # what stands behind --json is its file
+        else:
+            binary = word
+        before = word
+    return Plain(binary, output.STDOUT if known["--json"] else None, known["--quiet"], known["--all"])
+
+
 def _parser() -> options.Parser:
+    from emu.cli import options
+
     parser = options.Parser("boot", DESCRIPTION, EPILOG)
     parser.add_argument("binary", nargs="?", metavar="BINARY", help="the program; without one, the bundled hello")
     parser.add_argument(

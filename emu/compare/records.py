@@ -115,4 +115,4 @@ def _function(row: Json) -> FunctionCall:
 
 def _known(kind: Any, row: Json) -> Json:
     # What the schema does not require keeps its default.
-    return {name: row[name] for name in kind.__slots__ if name in row}
+    return {name: row[name] for name in kind.__match_args__ if name in row}

@@ -87,6 +87,31 @@ METHOD(set_limit)
     Py_RETURN_NONE;
 }
 
+METHOD(on_watched)
+{
+    ENGINE;
+    void *function = PyLong_AsVoidPtr(arg);
+    if (PyErr_Occurred())
+        return NULL;
+    memcpy(&e->at_watched, &function, sizeof function);
+    Py_RETURN_NONE;
+}
+
+#define ON_ADDRESS(name) \
+    METHOD(name) \
+    { \
+        ENGINE; \
+        uint64_t pc = PyLong_AsUnsignedLongLong(arg); \
+        if (PyErr_Occurred()) \
+            return NULL; \
+        if (pc <= FORGOTTEN) \
+            return PyErr_Format(PyExc_ValueError, "no block starts there"); \
+        name(e, pc); \
+        Py_RETURN_NONE; \
+    }
+ON_ADDRESS(watch)
+ON_ADDRESS(unwatch)
+
 METHOD(request_stop)
 {
     ENGINE;
@@ -229,6 +254,9 @@ static PyMethodDef counter_methods[] = {
     {"block_size", counter_block_size, METH_NOARGS, NULL},
     {"set_limit", counter_set_limit, METH_O, NULL},
     {"limit_reached", counter_limit_reached, METH_NOARGS, NULL},
+    {"on_watched", counter_on_watched, METH_O, NULL},
+    {"watch", counter_watch, METH_O, NULL},
+    {"unwatch", counter_unwatch, METH_O, NULL},
     {"request_stop", counter_request_stop, METH_NOARGS, NULL},
     {"settle", counter_settle, METH_NOARGS, NULL},
     {"blocks", counter_blocks, METH_NOARGS, NULL},
@@ -416,44 +444,54 @@ static PyObject *store_pages(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(differences_doc, "differences(a: int, b: int, size: int) -> list[tuple[int, int]]\n\n\
-(offset, length) of each run of 8-byte words in which *size* bytes (a multiple of 8) at two host addresses differ.");
+typedef struct { PyObject *list; unsigned long long begin, end; } Runs; /* begin == end: no run is under way */
 
-static PyObject *differences(PyObject *module, PyObject *args)
+static void end_run(Runs *runs)
 {
-    (void)module;
-    unsigned long long a_addr, b_addr, size;
-    if (!PyArg_ParseTuple(args, "KKK:differences", &a_addr, &b_addr, &size))
-        return NULL;
-    if (size % 8)
-        return PyErr_Format(PyExc_ValueError, "size %llu is no multiple of 8", size);
-    const char *a = (char *)(uintptr_t)a_addr, *b = (char *)(uintptr_t)b_addr;
-    PyObject *list = PyList_New(0);
-    unsigned long long begin = 0, end = 0; /* of the run under way; none while equal */
-    for (unsigned long long at = 0; list && at < size;) {
-        unsigned long long line = size - at < LINE ? size - at : LINE, stop = at + line;
-        if (!memcmp(a + at, b + at, line)) {
-            at = stop;
+    PyObject *run = runs->begin == runs->end ? NULL : Py_BuildValue("(KK)", runs->begin, runs->end - runs->begin);
+    if (runs->begin != runs->end && (!run || PyList_Append(runs->list, run)))
+        Py_CLEAR(runs->list);
+    Py_XDECREF(run);
+    runs->begin = runs->end;
+}
+
+static void find_differences(Runs *runs, const char *a, const char *b, unsigned long long at, unsigned long long size)
+{
+    for (unsigned long long stop; runs->list && at < size; at = stop) {
+        stop = at + (size - at < LINE ? size - at : LINE);
+        if (!memcmp(a + at, b + at, stop - at))
             continue;
-        }
-        for (; list && at < stop; at += 8) {
-            if (!memcmp(a + at, b + at, 8))
+        for (unsigned long long word = at; runs->list && word < stop; word += 8) {
+            if (!memcmp(a + word, b + word, 8))
                 continue;
-            if (at != end || begin == end) {
-                PyObject *run = begin == end ? NULL : Py_BuildValue("(KK)", begin, end - begin);
-                if (begin != end && (!run || PyList_Append(list, run)))
-                    Py_CLEAR(list);
-                Py_XDECREF(run);
-                begin = at;
+            if (word != runs->end || runs->begin == runs->end) {
+                end_run(runs);
+                runs->begin = word;
             }
-            end = at + 8;
+            runs->end = word + 8;
         }
     }
-    PyObject *run = list && begin != end ? Py_BuildValue("(KK)", begin, end - begin) : NULL;
-    if (list && begin != end && (!run || PyList_Append(list, run)))
-        Py_CLEAR(list);
-    Py_XDECREF(run);
-    return list;
+}
+
+PyDoc_STRVAR(dirty_differences_doc, "dirty_differences(ptes: int, n: int, a: int, b: int) -> list[tuple[int, int]]\n\n\
+(offset, length) of each run of 8-byte words in which *n* pages at two host addresses differ, as far as their\n\
+page-table entries at host address *ptes* have D set.");
+
+static PyObject *dirty_differences(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long ptes, a, b;
+    unsigned n;
+    if (!PyArg_ParseTuple(args, "KIKK:dirty_differences", &ptes, &n, &a, &b))
+        return NULL;
+    Runs runs = {PyList_New(0), 0, 0};
+    for (unsigned i = 0; i < n; i++)
+        if (((uint64_t *)(uintptr_t)ptes)[i] & PTE_DIRTY)
+            find_differences(&runs, (char *)(uintptr_t)a, (char *)(uintptr_t)b, (unsigned long long)i * PAGE,
+                             (unsigned long long)(i + 1) * PAGE);
+    if (runs.list)
+        end_run(&runs);
+    return runs.list;
 }
 
 static PyMethodDef functions[] = {
@@ -464,7 +502,7 @@ static PyMethodDef functions[] = {
     {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
     {"clean_pages", clean_pages, METH_VARARGS, clean_pages_doc},
     {"store_pages", store_pages, METH_VARARGS, store_pages_doc},
-    {"differences", differences, METH_VARARGS, differences_doc},
+    {"dirty_differences", dirty_differences, METH_VARARGS, dirty_differences_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -15,6 +15,9 @@
  *     engine's loop takes that back.
  *   - restore_state_to_opc, cpu_loop_exit: a block that is left in its middle (a fault, a stop in a hook, code that
  *     overwrites itself) is charged only for the instructions before that point.
+ *   - Blocks that are watched always ask; before the answer the watcher is called, as a UC_HOOK_BLOCK hook would be.
+ *     The engine itself looks through all its hooks for each block that it translates, which for 180 of them costs as
+ *     much as a tenth of the translation.
  *   - tcg_gen_op2, cpu_ldub_code: where each instruction of the block under translation starts, and its first bytes.
  *
  * A repeated string instruction of n > 0 iterations is n native single steps, but n + 1 entries here: the last only
@@ -43,7 +46,7 @@ enum { ENV_RCX = 1 }; /* word of CPUX86State, which begins with the general regi
 typedef struct { uint64_t pc, cs_base; uint32_t flags; uint16_t size, icount; } Block; /* TranslationBlock's head */
 typedef struct { uint64_t bits, link[2], args[]; } Op;                                 /* TCGOp's head */
 
-enum { MAX_BLOCK = 64, RECORDS_A_CHUNK = 1024, AT_BLOCK_START = -1, AT_HOOKED_BLOCK_START = -2 };
+enum { MAX_BLOCK = 64, RECORDS_A_CHUNK = 1024, AT_BLOCK_START = -1, AT_HOOKED_BLOCK_START = -2, FORGOTTEN = 1 };
 static const int64_t NO_LIMIT = INT64_C(1) << 60, DUE = INT64_C(1) << 61;
 
 /* What translated blocks of the same place, length and instructions share; never moves. */
@@ -54,6 +57,7 @@ typedef struct {
     uint16_t size;          /* bytes */
     uint8_t icount;         /* instructions */
     uint8_t rep;            /* ends in a repeated string instruction: 1, or 2 if its count is ECX */
+    bool empty;             /* the block of no bytes where emulation ends */
 } Record;
 
 typedef struct Engine {
@@ -74,6 +78,9 @@ typedef struct Engine {
     void *uc, *cpu, *env;
     Record **chunks;
     uint32_t n_records, *index, index_size; /* a hash of records: number + 1, or 0 */
+    uint64_t *watched;    /* a hash of addresses; 0 is a free place, FORGOTTEN one that was taken */
+    uint32_t watched_size, n_watched;
+    void (*at_watched)(void *uc, uint64_t pc, uint32_t size, void *data);
     uint8_t *lengths, *lengths_end;
     void **blocks_of_lengths; /* to be freed */
     size_t n_blocks_of_lengths;
@@ -132,6 +139,8 @@ void leave_block(Engine *e, int n);
 void begin_at(Engine *e, int64_t done);
 void make_due(Engine *e);
 void set_limit(Engine *e, int64_t limit);
+void watch(Engine *e, uint64_t pc); /* blocks that are translated from now on */
+void unwatch(Engine *e, uint64_t pc);
 int64_t instructions(const Engine *e);
 
 /* Resolves the originals in the library with that dlopen handle: comes first.  Returns what is wrong, or NULL. */

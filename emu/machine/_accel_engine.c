@@ -52,7 +52,7 @@ static uint32_t *slot_of(Engine *e, const Record *like)
         if (!*slot)
             return slot;
         Record *r = record_at(e, *slot - 1);
-        if (r->pc == like->pc && r->size == like->size && r->icount == like->icount && r->rep == like->rep &&
+        if (r->pc == like->pc && r->size == like->size && r->icount == like->icount && r->rep == like->rep && r->empty == like->empty &&
             !memcmp(r->lengths, like->lengths, like->icount))
             return slot;
     }
@@ -99,6 +99,47 @@ static Record *find_record(Engine *e, const Record *like)
         *slot = e->n_records = n + 1;
     }
     return record_at(e, *slot - 1);
+}
+
+/* Watched blocks */
+
+/* Where *pc* is among those that are watched, or the free place where it would be. */
+static uint64_t *watched_place(Engine *e, uint64_t pc)
+{
+    for (uint32_t i = hash_of(pc, 0);; i++) {
+        uint64_t *place = &e->watched[i & (e->watched_size - 1)];
+        if (!*place || *place == pc)
+            return place;
+    }
+}
+
+static bool is_watched(Engine *e, uint64_t pc) { return e->watched_size && *watched_place(e, pc) == pc; }
+
+void watch(Engine *e, uint64_t pc)
+{
+    if (is_watched(e, pc))
+        return;
+    if (e->n_watched * 2 >= e->watched_size) { /* also counts those that are forgotten */
+        uint64_t *old = e->watched;
+        uint32_t old_size = e->watched_size;
+        e->watched_size = old_size ? old_size * 2 : 512;
+        e->watched = must(calloc(e->watched_size, sizeof *e->watched));
+        e->n_watched = 0;
+        for (uint32_t i = 0; i < old_size; i++)
+            if (old[i] > FORGOTTEN) {
+                *watched_place(e, old[i]) = old[i];
+                e->n_watched++;
+            }
+        free(old);
+    }
+    *watched_place(e, pc) = pc;
+    e->n_watched++;
+}
+
+void unwatch(Engine *e, uint64_t pc)
+{
+    if (is_watched(e, pc))
+        *watched_place(e, pc) = FORGOTTEN;
 }
 
 /* Accounting */
@@ -156,10 +197,24 @@ void leave_block(Engine *e, int n)
     idle(e, part.pc + part.size);
 }
 
+/* Tells the watcher of a block that is charged already; to it the block has not begun. */
+static void tell_watcher(Engine *e, Record *r)
+{
+    r->executions--;
+    e->left += r->icount;
+    idle(e, r->pc);
+    e->at_watched(e->uc, r->pc, r->size, NULL);
+    r->executions++;
+    e->left -= r->icount;
+    e->current = r;
+}
+
 /* The block is charged already; asks the engine to stop if that is due. */
 static void at_block_start(Engine *e)
 {
     Record *r = e->current;
+    if (e->at_watched && !r->empty && is_watched(e, r->pc))
+        tell_watcher(e, r);
     int64_t before = charged(e) - r->icount;
     if (r->rep) {
         uint64_t count = ((uint64_t *)e->env)[ENV_RCX], last = r->pc + r->size - r->lengths[r->icount - 1];
@@ -288,7 +343,7 @@ static Record *finished_record(const Block *block)
     uint16_t size = block->size;
     if (now.traps && n)
         size -= lengths[--n];
-    Record like = {.pc = block->pc, .lengths = lengths, .size = size, .icount = (uint8_t)n,
+    Record like = {.pc = block->pc, .lengths = lengths, .size = size, .icount = (uint8_t)n, .empty = !block->size,
                    .rep = !now.traps && repeats(now.bytes, now.n_bytes, &ecx)};
     like.rep += like.rep && ecx;
     return find_record(now.engine, &like);
@@ -307,7 +362,7 @@ EXPORT void gen_intermediate_code_x86_64(void *cpu, Block *block, int max_insns)
         Record *r = finished_record(block);
         *now.record = (uint64_t)(uintptr_t)r;
         *now.icount = (uint64_t)-(int64_t)r->icount;
-        *now.threshold = r->rep ? (uint64_t)INT64_MAX : 0;
+        *now.threshold = r->rep || is_watched(e, r->pc) ? (uint64_t)INT64_MAX : 0;
     }
     now.engine = NULL;
 }
@@ -441,6 +496,7 @@ void free_engine(Engine *e)
         free(e->blocks_of_lengths[i]);
     free(e->chunks);
     free(e->index);
+    free(e->watched);
     free(e->blocks_of_lengths);
     free(e);
 }

@@ -166,23 +166,21 @@ def store_pages(to: int, pages: bytes, data: bytes) -> None:
         ctypes.memmove(to + page * PAGE, data[i * PAGE : (i + 1) * PAGE], PAGE)
 
 
-def differences(a: int, b: int, size: int) -> list[tuple[int, int]]:
-    """Return (offset, length) of each run of 8-byte words in which *size* bytes at host addresses *a* and *b* differ.
+def dirty_differences(ptes: int, n: int, a: int, b: int) -> list[tuple[int, int]]:
+    """Return (offset, length) of each run of 8-byte words in which *n* pages at host addresses *a* and *b* differ.
 
-    Raises ValueError if *size* is not a multiple of 8.
+    Only pages whose page-table entries at host address *ptes* have D set are looked at.
     """
     if _State.native:
-        found: list[tuple[int, int]] = _State.native.differences(a, b, size)
+        found: list[tuple[int, int]] = _State.native.dirty_differences(ptes, n, a, b)
         return found
-    if size % 8:
-        raise ValueError(f"size {size} is no multiple of 8")
     runs: list[tuple[int, int]] = []
-    for start in range(0, size, PAGE):
-        length = min(PAGE, size - start)
-        ours, theirs = ctypes.string_at(a + start, length), ctypes.string_at(b + start, length)
+    for page in memoryview(dirty_pages(ptes, n)).cast("I"):
+        start = page * PAGE
+        ours, theirs = ctypes.string_at(a + start, PAGE), ctypes.string_at(b + start, PAGE)
         if ours == theirs:
             continue
-        for at in range(0, length, 8):
+        for at in range(0, PAGE, 8):
             if ours[at : at + 8] != theirs[at : at + 8]:
                 if runs and sum(runs[-1]) == start + at:
                     begin, total = runs.pop()

@@ -447,6 +447,13 @@ class PageTables:
             size -= count
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def peek_word(self, addr: int) -> int:
+        """Return the 64-bit word at *addr*, as :meth:`peek` reads it."""
+        entry = self.entry(addr)
+        if entry & PRESENT and not addr & 7:
+            return self.ram.words[((entry & ADDRESS) + (addr & PAGE - 1)) // 8]
+        return int.from_bytes(self.peek(addr, 8), "little")
+
     def _readable_later(self, addr: int) -> bool:
         # Whether fault_in would give the page a frame.
         found = self.lazy(addr) if self.lazy and 0 <= addr < USER_TOP else None

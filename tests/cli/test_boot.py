@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from emu.boot.schema import schema
+from emu.cli.boot import _parser, plain
 from emu.cli.errors import OF_OUTCOME
 from emu.cli.main import main
 from fixtures.store import ROOT
@@ -283,3 +285,21 @@ def test_a_process_of_its_own(environment: dict[str, str], first: bytes) -> None
     assert b"\x1b" not in done.stdout
     assert b"\n_rt0_amd64_linux()" in done.stdout
     assert first in done.stdout
+
+
+@pytest.mark.parametrize("length", range(4))
+def test_simple_arguments_are_read_as_argparse_reads_them(length: int) -> None:
+    """Whatever the short way understands, the long way understands likewise."""
+    words = ("hello", "other", "--json", "--quiet", "--all", "--", "", "-", "--json=x", "--until", "-q")
+    understood = 0
+    for argv in itertools.product(words, repeat=length):
+        short = plain(argv)
+        if short is None:
+            continue
+        understood += 1
+        long = vars(_parser().parse(argv))
+        assert {name: long.pop(name) for name in short._fields} == short._asdict()
+        assert not any(long.values())
+
+    # The three options in any order; and with one of two names, anywhere but behind --json.
+    assert understood == {0: 1, 1: 3 + 2, 2: 9 + 2 * (2 * 3 - 1), 3: 27 + 2 * (3 * 9 - 2 * 3)}[length]

@@ -57,6 +57,7 @@ class Bare:
             assert accel.load(), accel.reason()
             self.counter = accel.counter(self.uc)
         self.faults: list[tuple[int, int]] = []  # (vector, RIP)
+        self.told: Any = None  # what watched blocks call, kept as long as this
         self.resume: Callable[[int, int], int] | None = None  # (vector, RIP) -> where to go on
         self.counts_at_faults: list[int] = []
         self.uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)

@@ -479,11 +479,19 @@ def test_differences_are_runs_of_words(changed: list[int], expected: list[tuple[
     for at in changed:
         ours[at] = b"x"
 
-    assert accel.differences(ctypes.addressof(ours), ctypes.addressof(theirs), 8192) == expected
+    entries = (ctypes.c_uint64 * 2)(1 << 6, 1 << 6)
+
+    found = accel.dirty_differences(ctypes.addressof(entries), 2, ctypes.addressof(ours), ctypes.addressof(theirs))
+
+    assert found == expected
 
 
 @pytest.mark.usefixtures("_host_loops")
-def test_differences_wants_whole_words() -> None:
-    """A size that is not a multiple of 8 is refused."""
-    with pytest.raises(ValueError, match="no multiple of 8"):
-        accel.differences(0, 0, 12)
+def test_differences_are_looked_for_in_dirty_pages() -> None:
+    """Pages without D are as they were, and their words are not compared."""
+    ours, theirs = ctypes.create_string_buffer(b"x" * 3 * PAGE), ctypes.create_string_buffer(3 * PAGE + 1)
+    entries = (ctypes.c_uint64 * 3)(0, 1 << 6, 1)
+
+    found = accel.dirty_differences(ctypes.addressof(entries), 3, ctypes.addressof(ours), ctypes.addressof(theirs))
+
+    assert found == [(PAGE, PAGE)]
