@@ -2,6 +2,9 @@
 
 ``python -m bench [--rounds N] [--json FILE] [--check]``.  ``--check`` exits 1 when an expectation below is not met; a
 tool that is not installed is left out, said on standard error, and with ``--check`` counts as not met.
+
+Measured on a busy 2-core machine, from a plain install (an editable one searches longer for what it imports):
+``rt0 boot --json`` takes 0.91 of gdb's CPU time by the median of 13 pairs, 159 ms against 178.
 """
 
 from __future__ import annotations
