@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     made = _world(chosen, arguments)
 
     from emu.image.errors import ImageError
-    from emu.image.image import load
+    from emu.image.executable import load
     from emu.run.run import Watch, as_typed
     from emu.run.run import run as run_program
     from syscalls.world import WorldError

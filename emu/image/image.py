@@ -216,20 +216,21 @@ def load(path: str | Path, *, dynamic: bool = False) -> Image:
     """
     path = os.fspath(path)
     try:
-        data = _map(path)
+        data = open_file(path)
         return parse(data, os.path.basename(path.rstrip("/")), dynamic)  # noqa: PTH119 - pathlib takes 4 ms to import
     except OSError as error:
-        raise ImageError(f"{_shown(path)}: {(error.strerror or str(error)).lower()}") from error
+        raise ImageError(f"{shown_path(path)}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # an ImageError, or a path with a NUL byte
-        raise ImageError(f"{_shown(path)}: {error}") from error
+        raise ImageError(f"{shown_path(path)}: {error}") from error
 
 
-def _shown(path: str) -> str:
-    # The message is one line whatever the file is called.
+def shown_path(path: str) -> str:
+    """*path* for a message, which is one line whatever the file is called."""
     return path if path.isprintable() else repr(path)
 
 
-def _map(path: str) -> Data:
+def open_file(path: str) -> Data:
+    """The whole file at *path*; raises OSError and ImageError for what is no file with something in it."""
     # O_NONBLOCK: a FIFO would block here before it could be refused.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import zlib
 
-from emu.image.image import Image
+from emu.image.executable import Loadable
 from emu.machine import accel
 from emu.machine.paging import EAGER, PageTables
 from emu.machine.ram import Ram
@@ -45,7 +45,7 @@ class Span(NamedTuple):
     piece: Piece  # its first pages; a large rest gets frames when it is touched
 
 
-def kept_frames(image: Image) -> int:
+def kept_frames(image: Loadable) -> int:
     """How many frames a :class:`Base` of *image* takes at most."""
     return sum(round_up(segment.addr % PAGE + segment.size) // PAGE for segment in image.segments) + SHARED + 1
 
@@ -53,7 +53,7 @@ def kept_frames(image: Image) -> int:
 class Base:
     """What guest RAM holds in every World; to be made before anything else takes frames."""
 
-    def __init__(self, image: Image, ram: Ram) -> None:
+    def __init__(self, image: Loadable, ram: Ram) -> None:
         self._ram = ram
         self.spans = [self._span(image, number) for number in range(len(image.segments))]
         self.supervisor = ram.take(1)  # physical address of the page that only the CPU's own set-up uses
@@ -64,7 +64,7 @@ class Base:
         self._stale = False
         self._pristine = bytearray()  # of all kept frames; made when it is first needed
 
-    def _span(self, image: Image, number: int) -> Span:
+    def _span(self, image: Loadable, number: int) -> Span:
         segment = image.segments[number]
         start = segment.addr & -PAGE
         head = segment.addr - start

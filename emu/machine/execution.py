@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from emu.image import elf
 from emu.image.errors import ImageError
-from emu.image.image import Image
+from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine import stack
 from emu.machine.base import Base, round_up
@@ -53,7 +53,7 @@ def map_supervisor(pages: PageTables, base: Base) -> None:
 class Programs:
     """Loads programs into new page tables, and remembers them by what is in their files."""
 
-    def __init__(self, ram: Ram, base: Base, image: Image, budget: Budget, new: Callable[[], PageTables]) -> None:
+    def __init__(self, ram: Ram, base: Base, image: Loadable, budget: Budget, new: Callable[[], PageTables]) -> None:
         """*image* is the machine's first program, whose segments *base* holds; *new* makes page tables."""
         self._ram, self._base, self._budget, self._new = ram, base, budget, new
         self._image = image

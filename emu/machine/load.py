@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from emu.image.image import Image
+from emu.image.executable import Loadable
 from emu.machine import stack
 from emu.machine.base import Base, round_up
 from emu.machine.paging import VSYSCALL, PageTables
@@ -39,12 +39,12 @@ class Loaded:
     bias: int  # added to every link-time address
 
 
-def load_bias(image: Image, world: World) -> int:
+def load_bias(image: Loadable, world: World) -> int:
     """What is added to every link-time address of *image*."""
     return 0 if image.kind == "exec" else world.memory.load_bias
 
 
-def load(image: Image, world: World, pages: PageTables, base: Base) -> Loaded:
+def load(image: Loadable, world: World, pages: PageTables, base: Base) -> Loaded:
     """Fill *pages* with the program, its stack and its vDSO; return what the kernel and the CPU must know."""
     bias = load_bias(image, world)
     segments = _load_segments(base, pages, bias)

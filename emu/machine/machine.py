@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emu.image.image import Image
+from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
@@ -58,7 +58,7 @@ OWN_STATE = (
 FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F))
 
 
-def ram_size(image: Image, world: World) -> int:
+def ram_size(image: Loadable, world: World) -> int:
     """Bytes of guest RAM: what *world* allows, page tables, and what :class:`Base` keeps."""
     limit = world.memory.limit // PAGE
     return (kept_frames(image) + limit + limit // 256 + 4096) * PAGE
@@ -67,7 +67,7 @@ def ram_size(image: Image, world: World) -> int:
 class Machine:
     """One guest.  *image* is loaded and the CPU stands before its first instruction."""
 
-    def __init__(self, image: Image, world: World) -> None:
+    def __init__(self, image: Loadable, world: World) -> None:
         """Load *image*; raise WorldError if *world* has no room for it, or for its arguments."""
         self.image = image
         self.ram = Ram(ram_size(image, world))

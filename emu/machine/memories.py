@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emu.image.image import Image
+from emu.image.executable import Loadable
 from emu.machine.base import Base
 from emu.machine.execution import Programs, map_supervisor
 from emu.machine.load import SUPERVISOR_PAGE
@@ -22,7 +22,7 @@ SUPERVISOR_SLICE = SUPERVISOR_PAGE // SLICE
 class Memories:
     """All page tables of one machine but for making the first; satisfies :class:`syscalls.guest.Memories`."""
 
-    def __init__(self, ram: Ram, base: Base, image: Image, first: PageTables, flush: Callable[[], None]) -> None:
+    def __init__(self, ram: Ram, base: Base, image: Loadable, first: PageTables, flush: Callable[[], None]) -> None:
         """Begin with *first*, in which *image* runs."""
         self._ram, self._base, self._flush, self._budget = ram, base, flush, first.budget
         self._programs = Programs(ram, base, image, self._budget, self._new)

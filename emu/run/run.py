@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from emu.image.image import Image
+from emu.image.executable import Executable
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from emu.run.host import Host
@@ -34,7 +34,7 @@ def as_typed(world: World, path: str) -> World:
     return world if world.exe else replace(world, exe=str(Path(path).absolute()))
 
 
-def run(image: Image, world: World, watch: Watch = Watch()) -> Outcome:  # noqa: B008  immutable
+def run(image: Executable, world: World, watch: Watch = Watch()) -> Outcome:  # noqa: B008  immutable
     """Run *image* in *world* on the standard streams of this process, and return how it ended.
 
     Raises WorldError if *world* has no room for it, OSError if the record cannot be written.

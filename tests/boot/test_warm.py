@@ -118,7 +118,7 @@ def test_changed_code_is_translated_anew() -> None:
     warm = Warm(image_of())
     expected = warm.bare(World())
     machine = expected.reader.machine
-    osinit = machine.image.function("runtime.osinit")
+    osinit = image_of().function("runtime.osinit")
     assert osinit is not None
     machine.begin_anew(World())
     machine.pages.poke(osinit.entry, b"\x0f\x0b")

@@ -43,6 +43,7 @@ STEPS = ("runtime.args", "runtime.osinit", "runtime.schedinit", "runtime.malloci
 
 def run_to(machine: Machine, function: str) -> Outcome:
     """Let *machine* run on to the entry of *function*."""
+    assert isinstance(machine.image, Image)
     return machine.run(entry_of(machine.image, function) + machine.loaded.bias, function)
 
 

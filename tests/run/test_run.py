@@ -124,3 +124,27 @@ def test_limits_end_a_run(binary: Binary) -> None:
     assert (by_work.returncode, by_time.returncode) == (5, 5)
     assert by_work.stderr == f"rt0: {path.name}: more than 100000 instructions\n".encode()
     assert by_time.stderr == f"rt0: {path.name}: more than 10000 ns of virtual time\n".encode()
+
+
+def test_programs_that_are_not_go(tmp_path: Path) -> None:
+    """Any static executable runs: nothing is asked of a function table or of types."""
+    from fixtures.native import compile_program
+
+    source = tmp_path / "three.c"
+    source.write_text(
+        'void _start(void) { __asm__ volatile("syscall" : : "a"(231), "D"(3) : "rcx", "r11", "memory"); }\n'
+    )
+    path = compile_program(source)
+    native = subprocess.run([path], check=False)
+
+    assert rt0(path).returncode == native.returncode == 3
+
+
+def test_what_is_no_executable(tmp_path: Path) -> None:
+    """Refused with a line, as everywhere."""
+    text = tmp_path / "text"
+    text.write_text("hello")
+    for path, said in ((text, "not an ELF file"), (tmp_path, "is a directory"), (Path("/bin/true"), "needs the loader")):
+        done = rt0(path)
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert said in done.stderr.decode()
