@@ -144,7 +144,11 @@ def test_what_is_no_executable(tmp_path: Path) -> None:
     """Refused with a line, as everywhere."""
     text = tmp_path / "text"
     text.write_text("hello")
-    for path, said in ((text, "not an ELF file"), (tmp_path, "is a directory"), (Path("/bin/true"), "needs the loader")):
+    for path, said in (
+        (text, "not an ELF file"),
+        (tmp_path, "is a directory"),
+        (Path("/bin/true"), "needs the loader"),
+    ):
         done = rt0(path)
         assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
         assert said in done.stderr.decode()
