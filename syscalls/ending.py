@@ -43,6 +43,7 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
         return
     if process.ended is not None:
         return
+    process.space.write_back(0, abi.TASK_SIZE)
     process.ended = how
     for task in k.tasks_of(process):
         k.forget(task)

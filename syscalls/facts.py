@@ -37,6 +37,7 @@ def process_facts(k: Kernel) -> ProcessFacts:
         cpu_ns=k.clock.cpu_ns,
         cwd=lambda: k.cwd,
         opened=lambda: opened_nodes(k),
+        spaces=lambda: dict.fromkeys(each.space for each in k.processes.values() if each.ended is None),
     )
 
 

@@ -44,6 +44,10 @@ class GuestMemory(Protocol):
         """Store *data* at *addr*; raise :class:`GuestFault` if any byte is unmapped or read-only, storing nothing."""
         ...
 
+    def poke(self, addr: int, data: bytes) -> None:
+        """Store *data* at *addr* whatever the permissions there; raise :class:`GuestFault` where nothing is mapped."""
+        ...
+
     def map(self, addr: int, size: int, prot: int) -> None:
         """Map zero-filled pages with *prot*, replacing what was there; raise :class:`OutOfFrames`."""
         ...

@@ -6,7 +6,7 @@ Sources: the man pages, and mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/mincore.c 
 
 from __future__ import annotations
 
-from syscalls import abi
+from syscalls import abi, shared
 from syscalls.abi import (
     MAP_32BIT,
     MAP_ANONYMOUS,
@@ -142,7 +142,10 @@ def mappable(k: Kernel, fd: int, prot: int, flags: int) -> Backing | None:
         raise SyscallError(EACCES)
     if not file.readable:
         raise SyscallError(EACCES)
-    return file.mapping()
+    backing = file.mapping()
+    if kind != MAP_PRIVATE and backing is not None and backing.stored is not None:
+        backing.stored.map_shared(backing.writable)
+    return backing
 
 
 def munmap(k: Kernel, t: Task, addr: int, size: int) -> int:
@@ -197,8 +200,11 @@ def protect_piece(k: Kernel, piece: Vma, prot: int) -> None:
     """Apply mprotect to one mapping."""
     if piece.prot == prot:
         return
-    if piece.backing is not None and piece.flags & SHARED and prot & abi.PROT_WRITE:
-        raise SyscallError(EACCES)  # no file of the guest's tree is open for writing
+    if piece.backing is not None and piece.flags & SHARED:
+        if prot & abi.PROT_WRITE and not piece.backing.writable:
+            raise SyscallError(EACCES)
+        if piece.backing.stored is not None:
+            shared.pull(piece.backing.stored)
     if piece.name == "[vvar]" and prot & (abi.PROT_WRITE | abi.PROT_EXEC):
         raise SyscallError(EACCES)  # mapped without VM_MAYWRITE and VM_MAYEXEC
     if prot & abi.PROT_WRITE and not piece.prot & abi.PROT_WRITE:
@@ -305,11 +311,12 @@ def remap_to(k: Kernel, addr: int, old_size: int, new_size: int, flags: int, new
 
 
 def msync(k: Kernel, t: Task, addr: int, size: int, flags: int) -> int:
-    """Check the range; there is no file that a mapping could write back to.  msync(2)."""
+    """Bring shared mappings and their files together; msync(2)."""
     space = k.space
     if flags & ~7 or addr & (space.page - 1) or flags & 5 == 5:
         raise SyscallError(EINVAL)
     end = addr + space.round_up(size)
     if end >= U64_END or not space.areas.covers(addr, end):
         raise SyscallError(ENOMEM)
+    space.write_back(addr, end)
     return 0

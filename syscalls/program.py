@@ -5,7 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from syscalls.light import NamedTuple
+from syscalls.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from syscalls.tree.stored import StoredFile
 
 
 class Program(NamedTuple):
@@ -36,3 +39,5 @@ class ProgramFile:
         self.path, self.device = path, device
         self.inode = zlib.crc32(path.encode("utf-8", "surrogateescape")) if inode is None else inode
         self.content = read
+        self.stored: StoredFile | None = None
+        self.writable = False

@@ -78,6 +78,7 @@ def save(k: Kernel) -> KernelState:
 def restore(k: Kernel, state: KernelState) -> None:
     """Make *k* what it was when *state* was saved."""
     k.space.areas = state.areas.copy()
+    k.space.shares = True  # perhaps: it is only asked to find out
     k.space.brk, k.space.peak = state.brk, state.peak
     k.rlimits[:] = state.rlimits
     k.restore_tree(state.tree)

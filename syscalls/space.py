@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from copy import copy
 
-from syscalls import abi, release
+from syscalls import abi, release, shared
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
 from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, Memories, OutOfFrames
 from syscalls.program import Program, ProgramFile
@@ -65,6 +65,7 @@ class AddressSpace:
         self.data_size = sum(size for _, size, prot, _ in program.segments if prot & PROT_WRITE)
         self.areas = VmaList(initial_areas(program))
         self.peak = self.total()  # the most that was ever mapped: VmPeak
+        self.shares = False  # there is, or was, a shared mapping of a file
 
     def fork(self, memories: Memories, rlimits: list[tuple[int, int]]) -> AddressSpace:
         """Return the address space of a child, with a copy of the memory; raise OutOfFrames."""
@@ -189,7 +190,9 @@ class AddressSpace:
     def map(self, area: Vma) -> None:
         """Put *area* in place of whatever was in its range, zero-filled or with the bytes of its file."""
         start, size = area.start, area.end - area.start
+        self.write_back(start, area.end)
         self.areas.remove(start, area.end)
+        self.shares = self.shares or (area.backing is not None and bool(area.flags & SHARED))
         # The area is known before its pages are asked for: a machine may fill them only when they are touched.
         self.areas.insert(area)
         try:
@@ -228,8 +231,16 @@ class AddressSpace:
         self.mem.protect(area.start, size, area.prot)
         self.areas.change(area.start, area.end, lambda piece: piece._replace(prot=area.prot))
 
+    def write_back(self, lo: int, hi: int) -> None:
+        """Take into their files what was stored into shared mappings of [lo, hi)."""
+        if self.shares:
+            for piece in self.areas.pieces(lo, hi):
+                if piece.flags & SHARED and piece.backing is not None and piece.backing.stored is not None:
+                    shared.pull(piece.backing.stored)
+
     def unmap(self, lo: int, hi: int) -> None:
         """Remove every mapping of [lo, hi)."""
+        self.write_back(lo, hi)
         if self.areas.remove(lo, hi):
             self.mem.unmap(lo, hi - lo)
 
@@ -243,6 +254,7 @@ class AddressSpace:
         if piece.backing is None:
             self.mem.discard(piece.start, piece.end - piece.start)
         else:
+            self.write_back(piece.start, piece.end)
             self._load(piece)
 
     def move(self, old: Vma, new: int, size: int, keep_old: bool) -> None:

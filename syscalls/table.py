@@ -83,8 +83,9 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(6, "lstat", (PATH, NEW_STAT), ZERO, status.lstat),
     Syscall(8, "lseek", (FD, LONG, WHENCE), NUMBER, transfer.lseek),
     Syscall(9, "mmap", (ADDR, SIZE, flags("prot", "PROT_", 64), flags("flags", "MAP_", 64), FD, ULONG), ADDRESS,
-            mem.mmap, PARTIAL, "File mappings are private copies; MAP_POPULATE and MAP_LOCKED do not fill pages; "
-            "MAP_HUGETLB finds an empty pool (ENOMEM)."),
+            mem.mmap, PARTIAL, "Shared mappings of a file see it, and each other, at calls on it or them, not between; "
+            "in a bind that writes through they are read-only (ENODEV); MAP_POPULATE and MAP_LOCKED do not fill "
+            "pages; MAP_HUGETLB finds an empty pool (ENOMEM)."),
     Syscall(10, "mprotect", (ADDR, SIZE, flags("prot", "PROT_", 64)), ZERO, mem.mprotect),
     Syscall(11, "munmap", (ADDR, SIZE), ZERO, mem.munmap),
     Syscall(12, "brk", (ADDR,), ADDRESS, mem.brk),
@@ -101,7 +102,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(24, "sched_yield", (), ZERO, sched.sched_yield),
     Syscall(25, "mremap", (ADDR, SIZE, SIZE, flags("flags", "MREMAP_", 64), ADDR), ADDRESS, mem.mremap, PARTIAL,
             "An old size of 0, which doubles a shared mapping, is EINVAL."),
-    Syscall(26, "msync", (ADDR, SIZE, INT), ZERO, mem.msync, SUPPORTED, "No mapping is written back."),
+    Syscall(26, "msync", (ADDR, SIZE, INT), ZERO, mem.msync, SUPPORTED, "Mappings and files are brought together."),
     Syscall(27, "mincore", (ADDR, SIZE, ADDR), ZERO, mem.mincore),
     Syscall(28, "madvise", (ADDR, SIZE, ADVICE), ZERO, advice.madvise, PARTIAL,
             "DONTNEED and REMOVE empty, POPULATE_* touch, HUGEPAGE and fork advice is remembered, other advice is a "

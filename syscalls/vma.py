@@ -9,7 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
-from syscalls.light import NamedTuple, Protocol
+from syscalls.light import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from syscalls.tree.stored import StoredFile
 
 STACK_GUARD_GAP = 256 * 4096
 """Bytes that Linux keeps free below a mapping that grows down (``stack_guard_gap``, mm/mmap.c)."""
@@ -25,6 +28,8 @@ class Backing(Protocol):
     path: str
     device: tuple[int, int]
     inode: int
+    stored: StoredFile | None  # what shared mappings are brought together with (syscalls.shared)
+    writable: bool  # whether it was open for writing
 
     def content(self) -> bytes:
         """Return the bytes of the file as it is now."""

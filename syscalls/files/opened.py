@@ -230,18 +230,21 @@ class Plain(OpenFile):
         return self.stored.seek_hole(offset, whence)
 
     def mapping(self) -> Backing | None:
-        return FileBacking(self.facts, self._content)
+        self.stored.settle()
+        return FileBacking(self.facts, self._content, self.stored, self.writable)
 
     def _content(self) -> bytes:
-        return self.base if self.stored.pages is None else self.stored.content()
+        return self.base if self.stored.pages is None else self.stored.settled()
 
 
 class FileBacking:
     """The bytes of a regular file, behind a mapping that may outlive its descriptor."""
 
-    def __init__(self, facts: Facts, content: Callable[[], bytes]) -> None:
+    def __init__(
+        self, facts: Facts, content: Callable[[], bytes], stored: StoredFile | None = None, writable: bool = False
+    ) -> None:
         self.path, self.device, self.inode = facts.place, facts.device, facts.inode
-        self.content = content
+        self.content, self.stored, self.writable = content, stored, writable
 
 
 class Directory(OpenFile):

@@ -63,6 +63,7 @@ def _store(world: World, facts: ProcessFacts) -> Store:
         (lambda: clock.realtime + uptime() - clock.monotonic) if uptime else lambda: clock.realtime,
         facts.who or (lambda: user),
         facts.opened,
+        facts.spaces,
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from syscalls.light import NamedTuple, dataclass
+from syscalls.light import TYPE_CHECKING, NamedTuple, dataclass
 from syscalls.tree.nodes import Node
+
+if TYPE_CHECKING:
+    from syscalls.space import AddressSpace
 
 
 class VmSizes(NamedTuple):
@@ -68,3 +71,4 @@ class ProcessFacts:
     cwd: Callable[[], str] | None = None  # None: the World's
     who: Callable[[], tuple[int, int]] | None = None  # user and group of new files; None: the World's
     opened: Callable[[], Iterable[Node]] = tuple  # the nodes behind open descriptors
+    spaces: Callable[[], Iterable[AddressSpace]] = tuple  # of all processes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from syscalls import shared
 from syscalls.abi import (
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
@@ -20,8 +21,11 @@ from syscalls.abi import (
     SEEK_DATA,
 )
 from syscalls.errno import EFBIG, ENOENT, ENOSPC, ENXIO, EPERM, SyscallError
-from syscalls.light import Any
+from syscalls.light import TYPE_CHECKING, Any
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Meta, Node, TreeError
+
+if TYPE_CHECKING:
+    from syscalls.space import AddressSpace
 
 PAGE = 4096
 SHIFT = 12
@@ -60,13 +64,14 @@ class Store:
         now: Callable[[], int],
         who: Callable[[], tuple[int, int]],
         opened: Callable[[], Iterable[Node]],
+        spaces: Callable[[], Iterable[AddressSpace]],
     ) -> None:
         """Allow *limit* bytes of file contents, and a file for each page of that, as tmpfs does.
 
         *begin* and *now* are times, *who* gives the user and group that create files, and *opened* the nodes that are
-        open, which live on when their last name is gone.
+        open, which live on when their last name is gone; *spaces* are where files may be mapped.
         """
-        self.now, self.who, self._opened = now, who, opened
+        self.now, self.who, self._opened, self.spaces = now, who, opened, spaces
         self.limit = limit // PAGE
         self.original = Meta(0, 0, begin, begin, begin, begin)
         self.used = self.created = 0
@@ -179,7 +184,7 @@ class Store:
 class StoredFile(FileNode):
     """A regular file.  Until it is first written it is what *render* returns, and takes no room."""
 
-    __slots__ = ("length", "linkable", "pages", "seals", "store")
+    __slots__ = ("is_mapped", "length", "linkable", "pages", "seals", "store")
 
     def __init__(
         self,
@@ -193,6 +198,7 @@ class StoredFile(FileNode):
         self.store = store
         self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
         self.length = 0
+        self.is_mapped = False  # there is, or was, a shared mapping of it
         self.linkable = False  # it never had a name, and may be given one: O_TMPFILE
         self.seals: int | None = None  # F_SEAL_*: what may not be done any more; None: it cannot be sealed
 
@@ -216,6 +222,7 @@ class StoredFile(FileNode):
         """Return up to *size* bytes from *offset*."""
         if self.pages is None:
             return self.content()[offset : offset + size]
+        self.settle()
         end = min(offset + size, self.length)
         if offset >= end:
             return b""
@@ -241,6 +248,7 @@ class StoredFile(FileNode):
         """Store *data* at *offset* and return how many bytes of it; raise ENOSPC or EFBIG when none fits."""
         if not data:
             return 0
+        self.settle()
         if self.seals:
             self._check_seals(
                 F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | (F_SEAL_GROW if offset + len(data) > self.size else 0)
@@ -268,8 +276,13 @@ class StoredFile(FileNode):
             pages[number] = page
             done += len(part)
         self.length = max(self.length, offset + done)
-        self.store.written(self)
+        self._changed(offset, done)
         return done
+
+    def _changed(self, offset: int, size: int) -> None:
+        self.store.written(self)
+        if self.is_mapped:
+            shared.push(self, offset, size)
 
     def truncate(self, size: int) -> None:
         """Let the file be *size* bytes long."""
@@ -277,11 +290,14 @@ class StoredFile(FileNode):
             raise SyscallError(EFBIG)
         if self.seals and size != self.size:
             self._check_seals(F_SEAL_GROW if size > self.size else F_SEAL_SHRINK)
-        pages = self._own(keep=size > 0)
-        if size < self.length:
+        self.settle()
+        pages, before = self._own(keep=size > 0), self.length
+        if size < before:
             self._cut(pages, size)
         self.length = size
-        self.store.written(self)
+        self._changed(min(before, size), abs(size - before))
+        if self.is_mapped and size < before:
+            shared.cut(self, size)
 
     def sync(self) -> None:
         """Let what was written last, as far as anything in memory does."""
@@ -303,17 +319,19 @@ class StoredFile(FileNode):
         """Give every page of the range a place; fallocate(2)."""
         if self.seals and offset + size > self.size:
             self._check_seals(F_SEAL_GROW)
-        pages = self._own()
+        self.settle()
+        pages, before = self._own(), self.length
         missing = [n for n in range(offset >> SHIFT, (offset + size - 1 >> SHIFT) + 1) if n not in pages]
         self.store.charge(len(missing))
         pages.update(dict.fromkeys(missing, ZEROS))
         if not keep_size:
             self.length = max(self.length, offset + size)
-        self.store.written(self)
+        self._changed(before, self.length - before)
 
     def punch(self, offset: int, size: int) -> None:
         """Let the range be a hole; FALLOC_FL_PUNCH_HOLE."""
         self._check_seals(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+        self.settle()
         pages, end = self._own(), offset + size
         for number in [n for n in pages if offset < n + 1 << SHIFT and n << SHIFT < end]:
             low, high = max(offset - (number << SHIFT), 0), min(end - (number << SHIFT), PAGE)
@@ -322,6 +340,42 @@ class StoredFile(FileNode):
                 self.store.used -= 1
             else:
                 pages[number] = pages[number][:low] + bytes(high - low) + pages[number][high:]
+        self._changed(offset, size)
+
+    # Shared mappings (syscalls.shared)
+
+    def map_shared(self, writes: bool) -> None:
+        """Get ready for a shared mapping, which may be stored into if *writes*."""
+        if writes:
+            self._own()
+        self.is_mapped = True
+
+    def settle(self) -> None:
+        """Take in what was stored into shared mappings."""
+        if self.is_mapped:
+            shared.pull(self)
+
+    def settled(self) -> bytes:
+        """The bytes as they are, whatever may have been stored into mappings since."""
+        return self.whole_pages(0, self.length + PAGE - 1 & -PAGE)[: self.length]
+
+    def page(self, number: int) -> bytes:
+        """A whole page, with zeros behind the end of the file."""
+        return self.whole_pages(number << SHIFT, PAGE)
+
+    def whole_pages(self, offset: int, size: int) -> bytes:
+        """Whole pages, with zeros behind the end of the file."""
+        if self.pages is None:
+            return self.content()[offset : offset + size].ljust(size, b"\0")
+        get = self.pages.get
+        return b"".join([get(number, ZEROS) for number in range(offset >> SHIFT, offset + size >> SHIFT)])
+
+    def absorb(self, number: int, page: bytes) -> None:
+        """Let page *number* be what was stored into a mapping of it; what lies behind the end is dropped."""
+        pages = self._own()
+        if number not in pages:
+            self.store.charge(1)
+        pages[number] = page[: max(self.length - (number << SHIFT), 0)].ljust(PAGE, b"\0")
         self.store.written(self)
 
     def seek_hole(self, offset: int, whence: int) -> int:

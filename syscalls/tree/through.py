@@ -22,7 +22,7 @@ from syscalls.abi import (
     S_ISGID,
     S_ISUID,
 )
-from syscalls.errno import ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
+from syscalls.errno import ENODEV, ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
 from syscalls.light import Any
 from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing, libc
 from syscalls.tree.nodes import Link, Meta, Node
@@ -259,6 +259,14 @@ class ThroughFile(_Live, StoredFile):
     def seek_hole(self, offset: int, whence: int) -> int:
         with failing():
             return os.lseek(self._descriptor(), offset, whence)
+
+    def map_shared(self, writes: bool) -> None:
+        """Refuse what would be stored into behind the host's back: ENODEV; others are copies of what is there."""
+        if writes:
+            raise SyscallError(ENODEV)
+
+    def settled(self) -> bytes:
+        return self.content()
 
     def sync(self) -> None:
         with failing():

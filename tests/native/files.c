@@ -760,6 +760,42 @@ static void mapping(void)
 	S(close(fd));
 	S(unlink("mm"));
 	S(unlink("mm2"));
+	S(fd = open("mm", CREAT | RDWR, 0644));
+	S(ftruncate(fd, 100));
+	shared = (char *)mmap(16384, 3, 1, fd, 0);
+	S(ftruncate(fd, 8192));
+	shared[5000] = 'G';
+	S(pread(fd, buffer, 1, 5000));
+	S(buffer[0]);
+	S(pwrite(fd, "H", 1, 8191));
+	S(shared[8191]);
+	private = (char *)mmap(4096, 3, 1, fd, 4096);
+	S(private[5000 - 4096]);
+	shared[4097] = 'I';
+	private[2] = 'J';
+	S(pread(fd, buffer, 3, 4096));
+	S(buffer[1]);
+	S(buffer[2]);
+	S(private[1]);
+	S(shared[4098]);
+	S(ftruncate(fd, 4098));
+	S(ftruncate(fd, 8192));
+	S(shared[4097]);
+	S(private[2]);
+	S(pread(fd, buffer, 1, 5000));
+	S(buffer[0]);
+	S(fallocate(fd, 3, 4096, 2));
+	S(shared[4097]);
+	private[3] = 'K';
+	S(close(fd));
+	S(munmap((long)private, 4096));
+	S(shared[4099]);
+	S(munmap((long)shared, 16384));
+	S(fd = open("mm", RDONLY, 0));
+	S(pread(fd, buffer, 1, 4099));
+	S(buffer[0]);
+	S(close(fd));
+	S(unlink("mm"));
 }
 #endif
 

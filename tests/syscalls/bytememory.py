@@ -56,6 +56,11 @@ class ByteMemory:
             out += bytes(self.pages[page][start : start + part]) if page in self.pages else bytes(part)
         return out
 
+    def poke(self, addr: int, data: bytes) -> None:
+        if addr // PAGE not in self.prots:
+            raise GuestFault(addr, True)
+        self.pages[addr // PAGE] = bytearray(data)  # whole pages only
+
     def write(self, addr: int, data: bytes) -> None:
         self._check(addr, len(data), PROT_WRITE)
         done = 0
