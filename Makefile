@@ -75,6 +75,7 @@ matrix: $(INSTALLED) ## link, boot and verify a program of each release and kind
 	$(BIN)/python -m docs.generate.matrix
 
 suites: $(INSTALLED) ## run Go's own tests natively and emulated and compare, for docs/suites.md (hours)
+	@.ci/packages busybox
 	nice $(BIN)/python -m bench.suites $(ARGS)
 
 clean: ## remove what the other targets made

@@ -28,7 +28,7 @@ def process_facts(k: Kernel) -> ProcessFacts:
         vm=lambda: vm_sizes(k),
         tids=lambda: sorted(k.tasks),
         comm=lambda tid: k.tasks[tid].comm,
-        fds=lambda: {fd: k.files.get(fd).facts.place for fd in k.files.fds()},
+        fds=lambda: {fd: k.files.get(fd).place for fd in k.files.fds()},
         rlimits=lambda: k.rlimits,
         signals=lambda: signal_sets(k),
         no_new_privs=lambda: k.main.no_new_privs,

@@ -7,6 +7,7 @@ ends with a name.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ class Run:
 def environment(release: str) -> dict[str, str]:
     """The whole environment of both machines."""
     return {
-        "PATH": "/usr/bin:/bin",
+        "PATH": str(suites.tools()),
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
         "GOROOT": str(suites.root(release)),
@@ -65,11 +66,16 @@ def emulated(release: str, package: str, cap: float, more: Sequence[str] = (), o
 def rt0(release: str, package: str, options: Sequence[str] = ()) -> list[str]:
     """The command that runs the tests of *package*, without their arguments."""
     root, binary = suites.root(release), suites.path(release, package)
+    tools = suites.tools()
     variables = [f"{name}={value}" for name, value in environment(release).items()]
     return [
         RT0, "run",
         "--bind", f"{root}:{root}",
         "--bind", f"{binary.parent}:{binary.parent}",
+        "--bind", f"{tools}:{tools}",
+        "--bind", f"{tools}:/bin",
+        "--bind", f"{tools}:/usr/bin",
+        "--bind", "/etc:/etc",
         "--cwd", str(suites.folder(release, package)),
         *(word for variable in variables for word in ("--env", variable)),
         "--cpus", str(CPUS),
@@ -85,7 +91,8 @@ def rt0(release: str, package: str, options: Sequence[str] = ()) -> list[str]:
 def run(command: Sequence[str], folder: Path, env: dict[str, str], cap: float) -> Run:
     """Run *command* in *folder*, at most *cap* seconds long, without standard input."""
     cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))[:CPUS]))
-    prefix = ["nice", "-n", str(NICE), "taskset", "-c", cpus]
+    nice, taskset = (shutil.which(name) or name for name in ("nice", "taskset"))  # not by the PATH of the tests
+    prefix = [nice, "-n", str(NICE), taskset, "-c", cpus]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = time.perf_counter()
         process = subprocess.Popen(

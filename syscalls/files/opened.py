@@ -109,6 +109,11 @@ class OpenFile(Kept):
         return self._facts if self.node is None else live(self._facts, self.node)
 
     @property
+    def place(self) -> str:
+        """Where it is now; of :attr:`facts` this alone may be asked while a folder lists the open files."""
+        return self._facts.place if self.node is None else self.node.place
+
+    @property
     def readable(self) -> bool:
         """Whether it was opened for reading."""
         return self.flags & abi.O_ACCMODE != abi.O_WRONLY and not self.flags & abi.O_PATH

@@ -17,6 +17,7 @@ from syscalls.errno import (
     EINVAL,
     EISDIR,
     ELOOP,
+    ENAMETOOLONG,
     ENOENT,
     ENOTDIR,
     ENXIO,
@@ -207,6 +208,8 @@ def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0, how
     if magic is not None and magic.node is not None:
         return open_found(k, path, magic.node, flags)
     place = locate(k, dirfd, path, not flags & O_NOFOLLOW and not exclusive, how)
+    if flags & O_CREAT and place.slash:
+        raise SyscallError(EISDIR)  # a link led to a name and a slash: fs/namei.c, open_last_lookups
     if place.node is None:
         if not flags & O_CREAT:
             raise SyscallError(ENOENT)
@@ -330,8 +333,10 @@ def readlink(k: Kernel, t: Task, path: bytes, addr: int, size: int) -> int:
 def getcwd(k: Kernel, t: Task, addr: int, size: int) -> int:
     """Store the working directory with its null and return their length; getcwd(2), "C library/kernel"."""
     path = k.cwd.encode("utf-8", "surrogateescape") + b"\0"
-    if k.tree.lookup(k.cwd) is None:
+    if k.tree.lookup(".", k.cwd) is None:
         raise SyscallError(ENOENT)  # it was removed
+    if len(path) > abi.PATH_MAX:
+        raise SyscallError(ENAMETOOLONG)  # deeper than a path is long: fs/d_path.c
     if len(path) > size:
         raise SyscallError(ERANGE)
     k.mem.write(addr, path)

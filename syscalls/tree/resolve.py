@@ -87,7 +87,10 @@ class Tree:
             raise TreeError(ENAMETOOLONG)
         start: Directory = self.root
         if not path.startswith("/") or how & RESOLVE_IN_ROOT:
-            found = self.resolve(cwd) if isinstance(cwd, str) else cwd
+            # Where the process is may be deeper than a path is long.
+            found = self._walk(self.root, cwd, True, 0, self.root).node if isinstance(cwd, str) else cwd
+            if found is None:
+                raise TreeError(ENOENT)
             if not isinstance(found, Directory):
                 raise TreeError(ENOTDIR)
             start = found
