@@ -97,7 +97,8 @@ def _about(path: Path) -> About:
 
 def summarise(out: Path) -> Summary:
     """Sum up the campaign in the folder *out*, and write its ``summary.json``."""
-    states = [read_state(path) for path in sorted((out / "state").glob("*.json"))]
+    # Not what another process is about to put there: its name begins with a dot, which glob does not mind.
+    states = [read_state(path) for path in sorted((out / "state").glob("[!.]*.json"))]
     findings = []
     for folder in sorted((out / "findings").iterdir()):
         if folder.name.startswith("."):

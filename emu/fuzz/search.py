@@ -49,8 +49,8 @@ class Runner(Protocol):
     def run(self, plan: Plan) -> Result:
         """Run once."""
 
-    def follow(self, plan: Plan) -> None:
-        """Get ready for many plans that begin as *plan* does."""
+    def follow(self, plan: Plan, since: int = 0) -> None:
+        """Get ready for many plans that answer as *plan* does up to the call with that number."""
 
     def hints(self, numbers: Sequence[int] | None = None) -> tuple[int, ...]:
         """Constants that the program compares with: in all code that ran, or in blocks by their numbers."""
@@ -157,7 +157,8 @@ class Search:
         # start-up gets its share.
         self._since = rng.randrange(calls) if calls and rng.random() < LATE_SHARE else 0
         self._sites = parent.sites.since(self._since) if self._since else parent.sites
-        self.target.follow(parent.plan)
+        if self._left > SHORT_TURN:
+            self.target.follow(parent.plan, self._since)
 
     def finish(self) -> None:
         """Keep what is still to be made small."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,7 +125,7 @@ class Target:
     def _prepare(self) -> None:
         self.machine = Machine(self.image, self.world)
         self._reader = Reader(self.machine, self.image)
-        self._places = {name: path for name, paths in VALUES.items() for path in paths[::-1] if self._reader.has(path)}
+        self._places = list(self._integers())
         self._nothing = self.machine.counter.state()
         self._cuts: set[int] = set()  # calls that runs were stopped before
         self._parts: list[tuple[int, int]] = []  # (start of a block, the block), by their numbers
@@ -134,6 +134,14 @@ class Target:
         outcome = self._stand()
         if outcome.kind != "reached":
             raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
+
+    def _integers(self) -> Iterator[tuple[str, int, int, bool]]:
+        # Where each of VALUES is: its name, address, bytes, and whether it has a sign.
+        for name, paths in VALUES.items():
+            path = next((path for path in paths if self._reader.has(path)), None)
+            if path is not None:
+                addr, kind = self._reader.place(path)
+                yield name, addr, kind.size, kind.kind.startswith("int")
 
     def _stand_in(self, world: World) -> Outcome:
         # Let the machine stand at *begin* in *world*; tells how it got there, or why not.
@@ -207,28 +215,33 @@ class Target:
         ]
         return Plan(tuple(answer for answer in plan.answers if answer not in gone)) if gone else plan
 
-    def follow(self, plan: Plan) -> None:
-        """Prepare for many runs of plans that begin as *plan* does.  Results do not depend on it, only their time."""
+    def follow(self, plan: Plan, since: int = 0) -> None:
+        """Prepare for many runs of plans that answer as *plan* does up to the call with the number *since*.
+
+        Results do not depend on it, only their time.
+        """
         self._followed = None
         if plan.from_entry or self._stand_in(self.world).kind != "reached":
             return
         try:
-            self._followed = self._trail_of(self._effective(plan))
+            self._followed = self._trail_of(self._effective(plan), since)
         except Exception:  # noqa: BLE001  a run of that plan tells
             self._prepare()
 
-    def _trail_of(self, plan: Plan) -> Trail:
-        # Run *plan* once more, with stops before calls.
+    def _trail_of(self, plan: Plan, since: int = 0) -> Trail:
+        # Run *plan* once more, with stops before calls from that number on.
         machine, kernel = self.machine, self.machine.kernel
         step = self._set_out(plan, None)
         rules = kernel.responses
         steps = self._unchanged.until(step)
         made, counted = step.made.copy(), len(kernel.events)
-        spent, last = 0, machine.total()
+        spent, last, first = 0, machine.total(), self._done + since
 
         def worth_a_stop(_nr: int, _args: tuple[int, ...]) -> bool:
             nonlocal spent
             spent += CALL_COST
+            if len(kernel.events) < first:
+                return False
             return machine.instructions() + spent - last >= SPACING
 
         machine.before_call, machine.world = worth_a_stop, self._quick
@@ -373,7 +386,10 @@ class Target:
         )
 
     def _values(self) -> dict[str, Any]:
-        values = {name: self._reader.value(path) for name, path in self._places.items()}
+        peek = self.machine.pages.peek
+        values: dict[str, Any] = {
+            name: int.from_bytes(peek(addr, size), "little", signed=signed) for name, addr, size, signed in self._places
+        }
         values["auxv"] = self.machine.kernel.program.auxv
         try:
             values["allp"] = processors(self._reader)

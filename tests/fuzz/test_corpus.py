@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.fuzz.corpus import TEMPORARY, Corpus
+from emu.fuzz.folder import summarise
 from emu.fuzz.novelty import Seen, cover, new_blocks, traits
 
 DEAD = 2**22 + 1  # above the largest process id there can be, proc(5), pid_max
@@ -94,3 +95,13 @@ def test_few_items_cover_what_all_do(items: list[tuple[bytes, int]]) -> None:
     assert union(chosen) == union(list(traits_of))
     for name in chosen:
         assert union([other for other in chosen if other != name]) != union(chosen)
+
+
+def test_a_file_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    """Another process's state, of which nothing is there yet, does not count and does not stop the summary."""
+    for name in ("corpus", "findings", "state"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "state" / f"{TEMPORARY}{os.getpid()}-0.json").write_bytes(b"")
+    (tmp_path / "state" / "1.json").write_text('{"executions": 7, "seconds": 2.0, "edges": 3}')
+
+    assert summarise(tmp_path).executions == 7
