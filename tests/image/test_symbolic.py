@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from emu.image import Image, Layouts
+from emu.image.recover import Program, Recovered, with_itabs
 from emu.image.recover.descriptors import Descriptors
 from emu.image.recover.itabs import itabs
 from emu.image.reference import build, symbolic
@@ -116,6 +117,16 @@ def test_itabs_are_named_as_the_linker_names_them(name: str, image: Callable[[st
     assert {i.name: i.addr for i in found} == {s.name: s.addr for s in symbols.values()}
     assert {i.name: 32 + 8 * i.methods for i in found} == {s.name: s.size for s in symbols.values()}
     assert len(found) >= 337
+
+
+def test_itabs_that_nothing_writes_are_left_alone(image: Callable[[str], Image]) -> None:
+    """Those of Go 1.11, even if the program says that it is of 1.9: they have no field for a list of them."""
+    whole = image("ibazel-0.7.0")
+    assert whole.moduledata
+    program = Program(whole.elf, whole.symbols, whole.pclntab, whole.moduledata, "go1.9")
+    found = Recovered(LayoutTables("", ([], [], []), ""), {}, "")
+
+    assert with_itabs(found, program, (1, 9)) == found
 
 
 def test_settings_have_the_names_that_the_program_gives_them(image: Callable[[str], Image]) -> None:

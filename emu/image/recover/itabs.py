@@ -26,6 +26,7 @@ from emu.image.types import Layouts, LayoutTables
 
 WRITTEN_UNTIL = (1, 9)
 MAIN = "main"
+LINKED = "inhash"  # the field that says that an itab is in runtime.hash
 WORD = 8
 MAX_ITABS, MAX_METHODS = 1 << 16, 1 << 10
 METHODS_AT = HEAD.size + 2 * WORD  # of an interface's descriptor: the length of its slice of methods
@@ -126,7 +127,8 @@ class _Rows:
             number = table.describe(described)
             self._rows = [row.shifted(first) for row in table.rows()]
             self.plain = self._rows[number]
-            if not self.plain.members or self.plain.members[-1][0] != "fun":
+            fields = [name for name, _, _ in self.plain.members]
+            if LINKED not in fields or fields[-1] != "fun":  # not of the release that it states
                 self.plain = None
         self._first = first
 
