@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emu.cli import options, output
 from emu.cli.errors import DIFFERS, OK, UsageError
+from emu.cli.programs import unlimited, with_arguments
 
 if TYPE_CHECKING:
     from emu.bench.compare import Comparison
@@ -129,9 +130,9 @@ def _measure(chosen: Any) -> list[Measured]:
     for path in chosen.binaries:
         try:
             image = load(path)
-            made = options.with_arguments(world, image.name, chosen.rest)
+            made = with_arguments(world, image.name, chosen.rest)
             if chosen.run:
-                made = options.unlimited(made)
+                made = unlimited(made)
                 machine, meter, one = whole.run(image, made)
                 boot = image, made, machine, meter
             else:

@@ -67,9 +67,9 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(str(error)) from error
     try:
         if arguments:
-            from emu.cli import options
+            from emu.cli.programs import with_arguments
 
-            made = options.with_arguments(made, image.name, arguments)
+            made = with_arguments(made, image.name, arguments)
         record = boot(image, made, chosen.until or MSTART)
     except (ImageError, WorldError) as error:
         raise UsageError(str(error)) from error

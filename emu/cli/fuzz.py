@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emu.cli import options, output
+from emu.cli import options, output, programs
 from emu.cli.errors import BUG, INTERRUPTED, OK, UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def _settings(chosen: Any) -> Settings:
         if not merged.is_dir():
             raise UsageError(f"--merge: {merged}: no such directory")
     return Settings(
-        path, folder, options.with_arguments(options.world(chosen), path.name, chosen.rest), chosen.begin, chosen.until,
+        path, folder, programs.with_arguments(options.world(chosen), path.name, chosen.rest), chosen.begin,
+        chosen.until,
         chosen.tier, chosen.seed, chosen.time, chosen.max_runs, chosen.jobs, tuple(map(Path, chosen.also)),
         tuple(map(Path, chosen.merge)), chosen.vary_world, chosen.engine, chosen.blind,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from emu.cli.errors import UsageError
 from emu.cli.output import columns, write_text
 from syscalls.light import TYPE_CHECKING, Any, NoReturn, replace
-from syscalls.world import Limits, World, WorldError
+from syscalls.world import World, WorldError
 from syscalls.worldfile import apply, check, load
 from syscalls.worldfile.kinds import nearest
 
@@ -230,18 +230,3 @@ def bound(made: World, text: str) -> World:
     new = replace(made, binds=(*made.binds, (rest, last, writable)))
     check(new)
     return new
-
-
-def unlimited(made: World) -> World:
-    """*made* for a run to the end: a limit that it did not set itself is none."""
-    usual = Limits()
-    instructions = 0 if made.limits.instructions == usual.instructions else made.limits.instructions
-    traps = 0 if made.limits.traps == usual.traps else made.limits.traps
-    return replace(made, limits=replace(made.limits, instructions=instructions, traps=traps))
-
-
-def with_arguments(made: World, name: str, arguments: Sequence[str]) -> World:
-    """*made* with *arguments* after the program's own name; *name* is that if the World has none."""
-    if not arguments:
-        return made
-    return replace(made, argv=(made.argv[0] if made.argv else name, *arguments))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
 
-from emu.cli import options
 from emu.cli.errors import OF_OUTCOME, UsageError
-from syscalls.light import replace
-from syscalls.world import World
+from emu.cli.programs import unlimited, with_arguments
+from syscalls.light import TYPE_CHECKING, replace
+from syscalls.world import World, WorldError
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+    from typing import Self
+
+    from emu.cli import options
 
 DESCRIPTION = """\
 Run a Go program for linux/amd64 to its end, in an emulator, on the machine that the World describes. Standard input,
@@ -38,35 +41,40 @@ exit status:
 
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 # What `go test` asks a test binary to write, outside of the package's folder.
-TEST_OUTPUT = re.compile(r"-test\.(?:coverprofile|gocoverdir|testlogfile|outputdir|\w*profile|trace)=(/.+)")
+TEST_OUTPUTS = ("coverprofile", "gocoverdir", "testlogfile", "outputdir", "trace")
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
-    chosen = _parser().parse_args(list(argv))
-    if not chosen.program:
-        raise UsageError("run: no program is named (rt0 run --help lists what there is)")
-    binary, *arguments = chosen.program
+    if argv and not argv[0].startswith("-"):  # no option of ours: argparse, which takes 15 ms, has nothing to do
+        chosen, (binary, *arguments) = None, argv
+        made = World()
+    else:
+        chosen = _parser().parse_args(list(argv))
+        if not chosen.program:
+            raise UsageError("run: no program is named (rt0 run --help lists what there is)")
+        binary, *arguments = chosen.program
+        made = _world(chosen)
     if arguments[:1] == ["--"]:
         del arguments[0]
-    made = _world(chosen, arguments)
+    made = _with_test_outputs(unlimited(made), arguments)  # it is over when the program is
 
     from emu.image.errors import ImageError
     from emu.image.executable import load
     from emu.run.run import Watch, as_typed
     from emu.run.run import run as run_program
-    from syscalls.world import WorldError
 
     try:
         image = load(binary)
-        made = as_typed(made, binary)
-        made = options.with_arguments(made, binary, arguments)
-        with _Text(chosen.strace) as strace:
-            watch = Watch(
-                record=Path(chosen.record) if chosen.record else None,
-                strace=strace.write if chosen.strace else None,
-                census=_show_census if chosen.census else None,
-            )
+        made = with_arguments(as_typed(made, binary), binary, arguments)
+        with _Text(chosen.strace if chosen else None) as strace:
+            watch = Watch()
+            if chosen is not None:
+                watch = Watch(
+                    record=chosen.record,
+                    strace=strace.write if chosen.strace else None,
+                    census=_show_census if chosen.census else None,
+                )
             outcome = run_program(image, made, watch)
     except (ImageError, WorldError) as error:
         raise UsageError(str(error)) from error
@@ -78,15 +86,16 @@ def run(argv: Sequence[str]) -> int:
     return OF_OUTCOME[outcome.kind]
 
 
-def _world(chosen: argparse.Namespace, arguments: Sequence[str]) -> World:
+def _world(chosen: argparse.Namespace) -> World:
+    from pathlib import Path
+
+    from emu.cli import options
+
     made = options.world(chosen)
     if chosen.inherit_env:
         own = {name.partition("=")[0]: name for name in made.env} if made.env != World().env else {}
         env = {**{name: f"{name}={value}" for name, value in os.environ.items()}, **own}
         made = replace(made, env=tuple(env.values()))
-    for path in sorted({found.group(1) for text in arguments if (found := TEST_OUTPUT.fullmatch(text))}):
-        folder = path if Path(path).is_dir() else str(Path(path).parent)
-        made = options.bound(made, f"{folder}:{folder}:rw")
     if chosen.cwd:
         made = replace(made, cwd=chosen.cwd)
     elif made.cwd == World().cwd:
@@ -94,7 +103,6 @@ def _world(chosen: argparse.Namespace, arguments: Sequence[str]) -> World:
         guest = next((_within(here, Path(host).resolve(), at) for host, at, _ in made.binds
                       if here.is_relative_to(Path(host).resolve())), None)  # fmt: skip
         made = replace(made, cwd=guest or made.cwd)
-    made = options.unlimited(made)  # it is over when the program is
     if chosen.timeout:
         made = replace(made, limits=replace(made.limits, virtual_ns=_duration(chosen.timeout)))
     return made
@@ -105,7 +113,26 @@ def _within(here: Path, host: Path, guest: str) -> str:
     return guest if rest == "." else f"{guest.rstrip('/')}/{rest}"
 
 
+def _with_test_outputs(made: World, arguments: Sequence[str]) -> World:
+    # With the folders bound that a test binary is told to write to.
+    folders = set()
+    for text in arguments:
+        option, equals, path = text.partition("=")
+        name = option.removeprefix("-test.")
+        if equals and name != option and path.startswith("/") and (name in TEST_OUTPUTS or name.endswith("profile")):
+            folders.add(path if os.path.isdir(path) else os.path.dirname(path))  # noqa: PTH112, PTH120
+    if not folders:
+        return made
+    from emu.cli import options
+
+    for folder in sorted(folders):
+        made = options.bound(made, f"{folder}:{folder}:rw")
+    return made
+
+
 def _duration(text: str) -> int:
+    import re
+
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)?", text)
     if not found:
         raise UsageError(f"--timeout: {text!r} is no time; allowed: a number with ns, us, ms, s, m or h, such as 10s")
@@ -135,6 +162,8 @@ def _show_census(lines: list[str]) -> None:
 
 
 def _parser() -> options.Parser:
+    from emu.cli import options
+
     parser = options.Parser("run", DESCRIPTION, EPILOG)
     parser.add_argument("program", nargs="...", metavar="BINARY [ARGS...]", help="the program and its arguments")
     options.add_world(parser)

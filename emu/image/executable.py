@@ -6,15 +6,14 @@ binary that ``go test`` has just built is run once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import cached_property
-from typing import Protocol
 
 from emu.image import elf
 from emu.image.elf import Data, Elf, Segment
 from emu.image.errors import ImageError
-from emu.image.image import open_file, shown_path
+from emu.image.files import open_file, shown_path
+from syscalls.light import Protocol
 
 
 class Loadable(Protocol):
@@ -66,6 +65,8 @@ class Executable:
     @cached_property
     def sha256(self) -> str:
         """Of the whole file; worked out when it is asked for."""
+        import hashlib
+
         return hashlib.sha256(self.elf.data).hexdigest()
 
     @property

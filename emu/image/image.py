@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
-import stat
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -21,6 +19,7 @@ from emu.image.buildinfo import BuildInfo
 from emu.image.dynamic import Dynamic
 from emu.image.elf import PT_DYNAMIC, Data, Elf, Section, Segment
 from emu.image.errors import ImageError, Unreadable
+from emu.image.files import open_file, shown_path
 from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Function, Pclntab
 from emu.image.symbols import Symbol, SymbolTable
@@ -222,28 +221,6 @@ def load(path: str | Path, *, dynamic: bool = False) -> Image:
         raise ImageError(f"{shown_path(path)}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # an ImageError, or a path with a NUL byte
         raise ImageError(f"{shown_path(path)}: {error}") from error
-
-
-def shown_path(path: str) -> str:
-    """*path* for a message, which is one line whatever the file is called."""
-    return path if path.isprintable() else repr(path)
-
-
-def open_file(path: str) -> Data:
-    """The whole file at *path*; raises OSError and ImageError for what is no file with something in it."""
-    # O_NONBLOCK: a FIFO would block here before it could be refused.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError("is a directory")
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("not a regular file")
-        if status.st_size == 0:
-            raise ImageError("the file is empty")
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    finally:
-        os.close(descriptor)
 
 
 def parse(data: Data, name: str, dynamic: bool = False) -> Image:

@@ -6,7 +6,6 @@ as in a page cache: the engine knows code by its frame, so that nothing is trans
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from emu.image import elf
@@ -72,6 +71,8 @@ class Programs:
             raise
 
     def _file(self, data: bytes) -> File:
+        import hashlib  # most programs execute no other
+
         key = hashlib.sha256(data).digest()
         found = self._files.get(key)
         if found is None:

@@ -21,9 +21,9 @@ SCHEMA = "rt0.run/1"
 class RunRecord:
     """One record in the making."""
 
-    def __init__(self, path: Path, binary: Mapping[str, Any], world: Mapping[str, Any]) -> None:
-        """Begin the record of *binary* in *world*; raise OSError when *path*'s folder cannot be written."""
-        self._path = path
+    def __init__(self, name: str, binary: Mapping[str, Any], world: Mapping[str, Any]) -> None:
+        """Begin the record of *binary* in *world*; raise OSError when the folder of *name* cannot be written."""
+        self._path = path = Path(name)
         self._new = path.with_name(f".{path.name}.{os.getpid()}.new")
         self._file = self._new.open("w", encoding="utf-8")
         self._file.write(f'{{"schema": {json.dumps(SCHEMA)},\n"binary": {_text(binary)},\n"world": {_text(world)},\n')

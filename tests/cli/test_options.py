@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emu.cli import options
+from emu.cli import options, programs
 from emu.cli.errors import UsageError
 from syscalls.cpuset import CpuSet
 from syscalls.world import World
@@ -158,6 +158,6 @@ def test_a_bad_world_file_is_named(tmp_path: Path) -> None:
 
 def test_arguments_follow_the_programs_name() -> None:
     """The World's own name stays; without arguments nothing changes."""
-    assert options.with_arguments(World(), "hello", []).argv == ()
-    assert options.with_arguments(World(), "hello", ["a", "-b"]).argv == ("hello", "a", "-b")
-    assert options.with_arguments(World(argv=("me", "old")), "hello", ["new"]).argv == ("me", "new")
+    assert programs.with_arguments(World(), "hello", []).argv == ()
+    assert programs.with_arguments(World(), "hello", ["a", "-b"]).argv == ("hello", "a", "-b")
+    assert programs.with_arguments(World(argv=("me", "old")), "hello", ["new"]).argv == ("me", "new")
