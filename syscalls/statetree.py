@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from syscalls.light import TYPE_CHECKING, Any
 from syscalls.tree.nodes import Directory, Link, Meta, Node
-from syscalls.tree.stored import PAGE, Fifo, Folder, NodeState, SocketNode, Store, StoredFile, StoreState, state_of
+from syscalls.tree.store import PAGE, NodeState, Store, StoreState, state_of
+from syscalls.tree.stored import Fifo, Folder, SocketNode, StoredFile
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel, TreeState

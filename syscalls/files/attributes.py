@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from syscalls.kernel import Kernel
     from syscalls.tasks import Task
     from syscalls.tree import Node
-    from syscalls.tree.stored import Store
+    from syscalls.tree.store import Store
     from syscalls.tree.through import Keeper
 
 KEEP = -1  # uid and gid: chown(2)

@@ -9,7 +9,8 @@ from syscalls.tree.build import build
 from syscalls.tree.facts import ProcessFacts, SignalSets, VmSizes
 from syscalls.tree.nodes import Device, Directory, FileNode, Link, Node, TreeError
 from syscalls.tree.resolve import Place, Tree
-from syscalls.tree.stored import Fifo, Folder, SocketNode, Store, StoredFile, StoreState
+from syscalls.tree.store import Store, StoreState
+from syscalls.tree.stored import Fifo, Folder, SocketNode, StoredFile
 
 __all__ = [
     "Device",

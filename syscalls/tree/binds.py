@@ -13,7 +13,8 @@ import stat
 from syscalls.errno import SyscallError
 from syscalls.tree.host import HostRoot, Parts
 from syscalls.tree.nodes import FileNode, Link, Meta, Node
-from syscalls.tree.stored import Folder, Store, StoredFile
+from syscalls.tree.store import Store
+from syscalls.tree.stored import Folder, StoredFile
 from syscalls.world import WorldError
 
 

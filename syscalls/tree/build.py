@@ -11,7 +11,8 @@ from syscalls.tree.facts import ProcessFacts
 from syscalls.tree.mounts import mounts
 from syscalls.tree.nodes import Device, Directory, Entry, Link, Node, TreeError
 from syscalls.tree.resolve import MAX_LINKS, Tree
-from syscalls.tree.stored import Folder, Store, StoredFile
+from syscalls.tree.store import Store
+from syscalls.tree.stored import Folder, StoredFile
 from syscalls.world import File, World
 
 # Character devices by their numbers: Documentation/admin-guide/devices.txt

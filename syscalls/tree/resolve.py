@@ -19,7 +19,8 @@ from syscalls.abi import (
 from syscalls.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
 from syscalls.tree.mounts import Mount, holds
 from syscalls.tree.nodes import Directory, Link, Node, TreeError
-from syscalls.tree.stored import Folder, Store
+from syscalls.tree.store import Store
+from syscalls.tree.stored import Folder
 
 MAX_LINKS = 40  # include/linux/namei.h, MAXSYMLINKS
 

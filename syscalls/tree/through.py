@@ -26,7 +26,8 @@ from syscalls.errno import ENODEV, ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallErro
 from syscalls.light import Any
 from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing, libc
 from syscalls.tree.nodes import Link, Meta, Node
-from syscalls.tree.stored import Folder, Store, StoredFile
+from syscalls.tree.store import Store
+from syscalls.tree.stored import Folder, StoredFile
 
 FIRST_NUMBER = 1 << 33
 CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
