@@ -10,7 +10,8 @@ from syscalls import abi, pidfd
 from syscalls.futex import release_robust_list
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit, Killed
-from syscalls.signals import DEFAULT_ACTION, send
+from syscalls.sending import DEFAULT_ACTION, send, send_process
+from syscalls.siginfo import from_child
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -93,14 +94,14 @@ def report(k: Kernel, process: Process) -> None:
     if parent is None or parent.ended is not None:
         del k.processes[process.pid]
         return
-    signum = process.exit_signal
+    signum, how = process.exit_signal, process.ended
+    assert how is not None
     handler, flags, *_ = parent.actions.get(signum, DEFAULT_ACTION)
     if signum == abi.SIGCHLD and (handler == abi.SIG_IGN or flags & abi.SA_NOCLDWAIT):
         del k.processes[process.pid]
     if signum and handler != abi.SIG_IGN:
-        tasks = k.tasks_of(parent)
-        if tasks:
-            send(k, tasks[0], signum)
+        code, value = (abi.CLD_EXITED, how.status) if isinstance(how, Exit) else (abi.CLD_KILLED, how.signal)
+        send_process(k, parent, signum, from_child(signum, process.pid, process.ids.uid, code, value))
     k.wake(("child", parent.pid))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syscalls import abi, auxv
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
 from syscalls.light import TYPE_CHECKING
-from syscalls.signals import is_ignored
+from syscalls.sending import is_ignored
 from syscalls.tree import ProcessFacts, SignalSets, VmSizes
 from syscalls.vma import GROWSDOWN, Vma
 
@@ -109,6 +109,6 @@ def signal_sets(k: Kernel) -> SignalSets:
         bit = 1 << (signum - 1)
         if handler == abi.SIG_IGN:
             ignored |= bit
-        elif handler != abi.SIG_DFL and not is_ignored(k, signum):
+        elif handler != abi.SIG_DFL and not is_ignored(k.actions, signum):
             caught |= bit
-    return SignalSets(k.main.pending, k.main.sigmask, ignored, caught)
+    return SignalSets(k.process.pending, k.main.sigmask, ignored, caught)

@@ -11,7 +11,7 @@ from syscalls.errno import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT, Sysc
 from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import read_timespec
-from syscalls.waits import TIMEOUT, WOKEN, Blocked, Channel, Wait
+from syscalls.waits import TIMEOUT, WOKEN, Blocked, Channel, Wait, deadline_of
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -58,8 +58,8 @@ def _wait(k: Kernel, t: Task, addr: int, op: int, value: int, timeout: int, bits
     (now,) = abi.U32.unpack(k.mem.read(addr, 4))
     if now != value:
         raise SyscallError(EAGAIN)
-    deadline = None
-    if duration is not None:
+    deadline = deadline_of(t, 0, None)
+    if duration is not None and deadline is None:
         if op & 127 == abi.FUTEX_WAIT_BITSET:  # its timeout is a point in time: futex(2)
             clock = abi.CLOCK_REALTIME if op & abi.FUTEX_CLOCK_REALTIME else abi.CLOCK_MONOTONIC
             duration -= k.clock.read(clock)

@@ -14,30 +14,32 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from syscalls import abi, release
+from syscalls import abi, release, turns
 from syscalls.buffers import capture, store
+from syscalls.delivery import restore_mask
 from syscalls.ending import end_process
 from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
-from syscalls.light import TYPE_CHECKING, Protocol, replace
+from syscalls.light import TYPE_CHECKING, replace
 from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
-from syscalls.outcome import Exit, Hang, Killed, Outcome, Unsupported
+from syscalls.outcome import Exit, Killed, Outcome, Unsupported
 from syscalls.processes import Action, Process, first, first_task
 from syscalls.program import Program
 from syscalls.random import Entropy
 from syscalls.responses import Responses, Rule
 from syscalls.row import Compiled, fails
 from syscalls.scheduler import Scheduler
+from syscalls.sending import notify, settle
 from syscalls.space import AddressSpace
 from syscalls.table import ROWS
 from syscalls.tasks import Task
 from syscalls.time import Clock
-from syscalls.waits import INTERRUPTED, TIMEOUT, Blocked, Channel, PendingCall, Wait
+from syscalls.waits import AGAIN, INTERRUPTED, Blocked, Channel, PendingCall, Wait
 from syscalls.world import File, World
 
 if TYPE_CHECKING:
@@ -46,17 +48,6 @@ if TYPE_CHECKING:
     from syscalls.tree import StoreState, Tree
 
     TreeState = tuple[Tree, StoreState]
-
-
-class Timer(Protocol):
-    """What goes off at an alarm of the scheduler that names it; *alarm* is the number of the one that counts."""
-
-    alarm: int
-
-    def fire(self, k: Kernel) -> None:
-        """Do what it does when its time has come."""
-        ...
-
 
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 PSEUDO = ("/proc/", "/sys/")
@@ -118,11 +109,12 @@ class Kernel:
         self.last_tid = process.pid
         self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
         self.net = Network()
-        self.timers: dict[int, Timer] = {}  # those that are armed, by the numbers that their alarms name
+        self.timers: dict[int, turns.Timer] = {}  # those that are armed, by the numbers that their alarms name
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use
         self.output: list[tuple[int, bytes]] = []  # what was written to standard output (1) and error (2)
         self.exit: Outcome | None = None
+        self.signalled = False  # the running task may have signals to take: see syscalls.delivery
         self.yielded = False  # the running task gave way: the machine lets others run first
         self.keeps_output = True
         # Asked when no task can run, with the next deadline: True if it made one able to (by what came from outside).
@@ -219,6 +211,8 @@ class Kernel:
         except Blocked as blocked:
             self._suspend(task, PendingCall(nr, args, tuple(values), ticks), blocked.wait)
             return None
+        if task.restore_mask is not None:
+            restore_mask(task)
         if self.log is not None:
             errno = NAMES.get(-result) if result < 0 else None
             self.log(SyscallEvent(nr, row.name, args, result, errno, False, task.tid, ticks))
@@ -262,6 +256,8 @@ class Kernel:
         except Blocked as blocked:
             self._suspend(task, PendingCall(row.nr, args, tuple(values), ticks, tuple(detail.items())), blocked.wait)
             return None
+        if task.restore_mask is not None:
+            restore_mask(task)
         self._note(row, task, args, result, rule is not None, ticks, detail)
         return result if not task.ended else None
 
@@ -283,6 +279,8 @@ class Kernel:
     def _suspend(self, task: Task, call: PendingCall, wait: Wait) -> None:
         task.call, task.wait, task.woken = call, wait, None
         self.scheduler.block(task)
+        if (task.pending | task.process.pending) & ~task.sigmask:
+            notify(self, task)
 
     def resume(self, task: Task) -> int | None:
         """Go on with the call that *task*, whose process is the current one, waited in; like :meth:`call`."""
@@ -291,6 +289,10 @@ class Kernel:
         assert wait is not None
         row = self._rows[call.nr]
         assert row is not None
+        if task.woken == INTERRUPTED and not settle(self, task):
+            if task.ended or self.exit is not None:
+                return None
+            task.woken = AGAIN
         handler = fails(EINTR) if task.woken == INTERRUPTED and not wait.finishes else row.handler
         try:
             result = handler(self, task, *call.values)
@@ -303,7 +305,10 @@ class Kernel:
         except Blocked as blocked:
             self._suspend(task, call, blocked.wait)
             return None
-        task.restarts = wait.restarts and task.woken == INTERRUPTED
+        interrupted = task.woken == INTERRUPTED and result == -EINTR
+        task.restart = call.nr if interrupted and wait.restarts else -1
+        if task.restore_mask is not None and not interrupted:
+            restore_mask(task)
         task.call = task.wait = task.woken = None
         self._note(row, task, call.args, result, False, call.ticks, dict(call.detail))
         return result if not task.ended else None
@@ -317,52 +322,15 @@ class Kernel:
 
         *current* could go on at once, and is put behind all others that can.
         """
-        self.expire()
-        if current is not None:
-            self.scheduler.add(current)
-        while self.exit is None:
-            tid = self.scheduler.pick()
-            if tid is not None:
-                task = self.tasks[tid]
-                if task.process is not self.process:
-                    self.enter(task.process)
-                return task
-            deadline = self.next_deadline()
-            if self.idle is not None and self.idle(deadline):
-                continue
-            if deadline is None:
-                self.exit = Hang(self._waits())
-                break
-            self.clock.sleep_until(deadline)
-            self.expire()
-        return None
+        return turns.next_task(self, current)
 
     def next_deadline(self) -> int | None:
         """Return when the next alarm goes off, in monotonic nanoseconds."""
-        return self.scheduler.next_deadline(self._is_current)
+        return turns.next_deadline(self)
 
     def expire(self) -> None:
         """Wake the tasks whose deadlines have passed."""
-        if not self.scheduler.has_alarms:
-            return
-        now = self.clock.monotonic_ns()
-        while (alarm := self.scheduler.due(now)) is not None:
-            number, tid, timer = alarm
-            if not self._is_current(number, tid, timer):
-                continue
-            if tid:
-                self.scheduler.rouse(self.tasks[tid], TIMEOUT)
-            elif timer:
-                self.timers[timer].fire(self)
-
-    def _is_current(self, number: int, tid: int, timer: int) -> bool:
-        waits: Task | Timer | None = self.timers.get(timer) if timer else self.tasks.get(tid)
-        return waits is not None and waits.alarm == number
-
-    def _waits(self) -> str:
-        # What everybody waits for, when nothing can happen any more.
-        waits = [f"thread {task.tid}: {task.wait.what}" for task in self.tasks.values() if task.wait is not None]
-        return "; ".join(waits)
+        turns.expire(self)
 
     def _replaced(self, row: Compiled, args: tuple[int, ...], values: list[int | bytes]) -> list[int | bytes]:
         # Narrowed arguments; paths, which were read already, stay the guest's.

@@ -6,8 +6,8 @@ from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EPERM, ESRCH, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import READABLE, Pollable
+from syscalls.kill import kill
 from syscalls.light import TYPE_CHECKING
-from syscalls.signals import kill
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from syscalls.guest import GuestMemory
     from syscalls.outcome import Exit, Killed
     from syscalls.program import Program
+    from syscalls.siginfo import Info
     from syscalls.world import World
 
 Action = tuple[int, int, int, int]
@@ -70,8 +71,8 @@ class Process:
 
     __slots__ = (
         "actions", "child_ticks", "dumpable", "ended", "executed", "exit_signal", "files", "ids", "maker_waits", "mem",
-        "number", "pgid", "pid", "place", "ppid", "program", "rlimits", "sid", "since", "space", "subreaper",
-        "thp_disabled", "ticks",
+        "number", "parked", "pending", "pgid", "pid", "place", "ppid", "program", "queued", "rlimits", "sid", "since",
+        "space", "stopped", "subreaper", "thp_disabled", "ticks",
     )  # fmt: skip
 
     def __init__(self, pid: int, ppid: int, program: Program, place: Place, ids: Ids) -> None:
@@ -81,6 +82,10 @@ class Process:
         self.program, self.place, self.ids = program, place, ids
         self.dumpable, self.thp_disabled = 1, False
         self.actions: dict[int, Action] = {}
+        self.pending = 0  # signals sent to the process ...
+        self.queued: tuple[Info, ...] = ()  # ... and what came with them
+        self.stopped = 0  # by this signal: its tasks do not run ...
+        self.parked: tuple[int, ...] = ()  # ... of which these would
         self.rlimits: list[tuple[int, int]]
         self.mem: GuestMemory
         self.space: AddressSpace

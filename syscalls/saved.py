@@ -9,16 +9,26 @@ from __future__ import annotations
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.files.timerfd import TimerFd
-from syscalls.light import TYPE_CHECKING, Any, dataclass
+from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass
 from syscalls.net.network import Network
 from syscalls.outcome import Outcome
 from syscalls.scheduler import SchedulerState
+from syscalls.siginfo import Info
 from syscalls.tasks import Task
 from syscalls.vma import VmaList
 
 if TYPE_CHECKING:
     from syscalls.files.locks import Lock
     from syscalls.kernel import Kernel, TreeState
+
+
+class SignalState(NamedTuple):
+    """What was sent to a process and is pending; the signal that stopped it, and its tasks that would run."""
+
+    pending: int
+    queued: tuple[Info, ...]
+    stopped: int
+    parked: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,14 @@ class KernelState:
     tree: TreeState | None  # None: the guest has changed no file
     last_number: int
     locks: tuple[Lock, ...]
+    signals: SignalState  # of the process
 
 
 def save(k: Kernel) -> KernelState:
     """Return the state of *k*; raise ValueError when it has more than one process."""
     if len(k.processes) > 1:
         raise ValueError("more than one process: such a state cannot be saved")
+    own = k.process
     return KernelState(
         areas=k.space.areas.copy(),
         brk=k.space.brk,
@@ -72,6 +84,7 @@ def save(k: Kernel) -> KernelState:
         tree=k.tree_state(),
         last_number=k.last_number,
         locks=tuple(k.locks),
+        signals=SignalState(own.pending, own.queued, own.stopped, own.parked),
     )
 
 
@@ -96,9 +109,12 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.entropy.position = state.entropy
     k.responses.restore(state.rule_counts)
     k.process.become(state.process)
+    own = k.process
+    own.pending, own.queued, own.stopped, own.parked = state.signals
     k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit
     k.scheduler.restore(state.scheduler)
     k.last_tid, k.last_number, k.yielded = state.last_tid, state.last_number, False
+    k.signalled = False
     k.born.clear()
     k.gone.clear()

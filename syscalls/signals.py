@@ -1,25 +1,20 @@
-"""Signals: masks, actions, alternate stacks, and the default actions that end a process.
+"""Signals: what a task asks for about its own: actions, masks, alternate stacks.
 
-The state is Linux's own.  What is not done yet is running a handler: a signal that has one stays pending, and the rows
-of the table say so.  Sources: signal(7), kernel/signal.c of Linux 6.1 (read).
+How signals are sent stands in :mod:`syscalls.sending`, how their handlers are run in :mod:`syscalls.delivery`.
+Sources: signal(7), kernel/signal.c of Linux 6.1 (read).
 """
 
 from __future__ import annotations
 
 from syscalls import abi
-from syscalls.errno import EINVAL, ENOMEM, EPERM, ESRCH, SyscallError
+from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
 from syscalls.light import TYPE_CHECKING
-from syscalls.outcome import Hang, Killed
-from syscalls.waits import Blocked, Wait
+from syscalls.sending import DEFAULT_ACTION, UNBLOCKABLE, drop, is_ignored, settle
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
     from syscalls.tasks import Task
 
-UNBLOCKABLE = 1 << (abi.SIGKILL - 1) | 1 << (abi.SIGSTOP - 1)
-IGNORED_BY_DEFAULT = frozenset((abi.SIGCHLD, abi.SIGCONT, abi.SIGURG, abi.SIGWINCH))
-STOPPING = frozenset((abi.SIGSTOP, abi.SIGTSTP, abi.SIGTTIN, abi.SIGTTOU))
-DEFAULT_ACTION = (abi.SIG_DFL, 0, 0, 0)
 # The flags that the kernel keeps; unknown ones are cleared, so that a program can probe (UAPI_SA_FLAGS, since 5.11).
 KNOWN_SA_FLAGS = (
     abi.SA_NOCLDSTOP | abi.SA_NOCLDWAIT | abi.SA_SIGINFO | abi.SA_ONSTACK | abi.SA_RESTART | abi.SA_NODEFER
@@ -40,8 +35,8 @@ def rt_sigaction(k: Kernel, t: Task, signum: int, act: int, old: int, size: int)
         if k.release >= (5, 11):
             flags &= KNOWN_SA_FLAGS
         k.actions[signum] = (handler, flags, restorer, mask & ~UNBLOCKABLE)
-        if is_ignored(k, signum):
-            t.pending &= ~(1 << (signum - 1))  # POSIX 3.3.1.3, as do_sigaction quotes it
+        if is_ignored(k.actions, signum):  # POSIX 3.3.1.3, as do_sigaction quotes it
+            drop(k, k.process, 1 << (signum - 1))
     if old:
         k.mem.write(old, abi.KERNEL_SIGACTION.pack(*before))
     return 0
@@ -65,7 +60,7 @@ def rt_sigprocmask(k: Kernel, t: Task, how: int, new: int, old: int, size: int) 
             raise SyscallError(EINVAL)
     if old:
         k.mem.write(old, abi.U64.pack(before))
-    deliver(k, t)
+    settle(k, t)
     return 0
 
 
@@ -73,7 +68,7 @@ def rt_sigpending(k: Kernel, t: Task, addr: int, size: int) -> int:
     """Store the signals that are pending and blocked; rt_sigpending(2).  A size below 8 stores that many bytes."""
     if size > abi.SIGSET_SIZE:
         raise SyscallError(EINVAL)
-    k.mem.write(addr, abi.U64.pack(t.pending & t.sigmask)[:size])
+    k.mem.write(addr, abi.U64.pack((t.pending | t.process.pending) & t.sigmask)[:size])
     return 0
 
 
@@ -101,70 +96,10 @@ def sigaltstack(k: Kernel, t: Task, new: int, old: int) -> int:
 
 def on_altstack(t: Task) -> bool:
     """Say whether the task runs on its alternate stack now, as far as the machine told its stack pointer."""
-    sp, flags, size = t.altstack
-    return bool(size) and not flags & abi.SS_AUTODISARM and sp < t.sp <= sp + size
+    return not t.altstack[1] & abi.SS_AUTODISARM and within_altstack(t, t.sp)
 
 
-def is_ignored(k: Kernel, signum: int) -> bool:
-    """Say whether *signum* is discarded: ignored by its action, or by default."""
-    handler = k.actions.get(signum, DEFAULT_ACTION)[0]
-    return handler == abi.SIG_IGN or (handler == abi.SIG_DFL and signum in IGNORED_BY_DEFAULT)
-
-
-def send(k: Kernel, t: Task, signum: int) -> None:
-    """Make *signum* pending for *t*, and act on it unless it is blocked."""
-    if not is_ignored(k, signum) or t.sigmask >> (signum - 1) & 1:
-        t.pending |= 1 << (signum - 1)
-        deliver(k, t)
-
-
-def deliver(k: Kernel, t: Task) -> None:
-    """Act on the pending signals that are not blocked; those with a handler stay pending."""
-    ready = t.pending & ~t.sigmask
-    while ready and k.exit is None:
-        signum = (ready & -ready).bit_length()
-        ready &= ready - 1
-        if is_ignored(k, signum):
-            t.pending &= ~(1 << (signum - 1))
-        elif k.actions.get(signum, DEFAULT_ACTION)[0] == abi.SIG_DFL:
-            t.pending &= ~(1 << (signum - 1))
-            k.exit = Hang(f"stopped by signal {signum}") if signum in STOPPING else Killed(signum)
-
-
-def kill(k: Kernel, t: Task, pid: int, signum: int) -> int:
-    """Send *signum* to the process, the only one there is; kill(2).  0 and its own group reach it too."""
-    if pid not in (0, t.pid, -t.pid):  # -1 is every process but the caller and init: nobody
-        raise SyscallError(ESRCH)
-    check_signal(signum)
-    if signum:
-        send(k, t, signum)
-    return 0
-
-
-def tgkill(k: Kernel, t: Task, tgid: int, tid: int, signum: int) -> int:
-    """Send *signum* to thread *tid* of process *tgid*; tgkill(2)."""
-    if tgid <= 0 or tid <= 0:
-        raise SyscallError(EINVAL)
-    target = k.tasks.get(tid)
-    if target is None or tgid != target.pid:
-        raise SyscallError(ESRCH)
-    check_signal(signum)
-    if signum:
-        send(k, target, signum)
-    return 0
-
-
-def tkill(k: Kernel, t: Task, tid: int, signum: int) -> int:
-    """Send *signum* to thread *tid*; tkill(2)."""
-    return tgkill(k, t, t.pid, tid, signum)
-
-
-def check_signal(signum: int) -> None:
-    """Raise EINVAL unless *signum* is a signal, or 0, which only asks whether the target exists."""
-    if not 0 <= signum <= abi.N_SIGNALS:
-        raise SyscallError(EINVAL)
-
-
-def pause(k: Kernel, t: Task) -> int:
-    """Wait for a signal; pause(2)."""
-    raise Blocked(Wait("pause", restarts=False))
+def within_altstack(t: Task, sp: int) -> bool:
+    """Say whether *sp* lies in the task's alternate stack: __on_sig_stack of linux/sched/signal.h."""
+    low, _, size = t.altstack
+    return bool(size) and low < sp <= low + size

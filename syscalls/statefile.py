@@ -15,8 +15,9 @@ from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
 from syscalls.light import TYPE_CHECKING, Any
 from syscalls.program import ProgramFile
-from syscalls.saved import KernelState
+from syscalls.saved import KernelState, SignalState
 from syscalls.scheduler import SchedulerState
+from syscalls.siginfo import Info
 from syscalls.statetree import Reader, Writer
 from syscalls.tasks import Task
 from syscalls.vma import Backing, Vma, VmaList
@@ -47,6 +48,7 @@ def to_json(state: KernelState) -> Json:
         "scheduler": state.scheduler._asdict(),
         "last_tid": state.last_tid,
         "last_number": state.last_number,
+        "signals": state.signals._asdict() | {"queued": _infos(state.signals.queued)},
         "actions": list(state.actions.items()),
         "slept_ns": state.slept_ns,
         "entropy": state.entropy,
@@ -86,6 +88,7 @@ def from_json(data: Json, k: Kernel) -> KernelState:
         scheduler=_made_scheduler(data["scheduler"]),
         last_tid=int(data["last_tid"]),
         last_number=int(data["last_number"]),
+        signals=_made_signals(data["signals"]),
     )
 
 
@@ -145,8 +148,22 @@ def _made_files(data: Json, tree: Reader) -> tuple[FileTableState, tuple[Lock, .
     return (descriptors, values, set(data["close_on_exec"])), locks
 
 
+def _infos(queued: tuple[Info, ...]) -> list[Json]:
+    return [info._asdict() | {"fields": info.fields.hex()} for info in queued]
+
+
+def _made_infos(data: list[Json]) -> tuple[Info, ...]:
+    return tuple(Info(**{**info, "fields": bytes.fromhex(info["fields"])}) for info in data)
+
+
+def _made_signals(data: Json) -> SignalState:
+    stopped, parked = int(data["stopped"]), tuple(data["parked"])
+    return SignalState(int(data["pending"]), _made_infos(data["queued"]), stopped, parked)
+
+
 def _task(task: Task) -> Json:
     data: Json = {name: getattr(task, name) for name in Task.__slots__ if name != "process"}
+    data["queued"] = _infos(task.queued)
     if task.call is not None:
         data["call"] = task.call._asdict() | {
             "values": [value if isinstance(value, int) else value.hex() for value in task.call.values],
@@ -163,6 +180,7 @@ def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
     values: Json = {
         name: tuple(item) if isinstance(item, list) else item for name, item in data.items() if name in names
     }
+    values["queued"] = _made_infos(data["queued"])
     if values["call"] is not None:
         values["call"] = _made_call(values["call"])
     if values["wait"] is not None:

@@ -6,7 +6,7 @@ read the same rows.  A number without a row returns ENOSYS and is recorded.
 
 from __future__ import annotations
 
-from syscalls import futex, process, processrows, random, sched, signals, time
+from syscalls import futex, process, processrows, random, sched, time
 from syscalls import madvise as advice
 from syscalls import memory as mem
 from syscalls.errno import ENOSYS
@@ -20,7 +20,6 @@ from syscalls.kinds import (
     LONG,
     PATH,
     PID,
-    SIGNAL,
     SIZE,
     UINT,
     ULONG,
@@ -39,7 +38,6 @@ from syscalls.row import (
     ABSENT,
     ADDRESS,
     COUNT,
-    NEVER,
     NEW_FD,
     NUMBER,
     PARTIAL,
@@ -48,13 +46,13 @@ from syscalls.row import (
     Syscall,
     fails,
 )  # fmt: skip
+from syscalls.signalrows import ROWS as SIGNAL_ROWS
 
 OPEN, MODE = flags("flags", "O_"), UINT
 CLOCK = choice("clock", "CLOCK_")
 RESOURCE = choice("resource", "RLIMIT_")
 FUTEX = flags("op", "FUTEX_")
 RANDOM_FLAGS = flags("flags", "GRND_")
-HOW = choice("how", "SIG_")
 ADVICE = choice("advice", "MADV_")
 ARCH = choice("code", "ARCH_")
 OPTION = choice("option", "PR_")
@@ -65,11 +63,9 @@ ACCESS = flags("mode", "R_OK")
 
 TIMESPEC, NEW_TIMESPEC = in_struct("timespec", 16), out_struct("timespec", 16)
 NEW_STAT = out_struct("stat", 144)
-SIGSET, NEW_SIGSET = in_struct("sigset", 8), out_struct("sigset", 8)
 NEW_U32 = out_struct("uint32", 4)
 
 VIRTUAL = "Time is virtual: when no task can run, it passes at once."
-NO_HANDLERS = "A signal with a handler stays pending: handlers are not run yet."
 
 ROWS: tuple[Syscall, ...] = (
     *rows.ROWS,
@@ -89,9 +85,6 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(10, "mprotect", (ADDR, SIZE, flags("prot", "PROT_", 64)), ZERO, mem.mprotect),
     Syscall(11, "munmap", (ADDR, SIZE), ZERO, mem.munmap),
     Syscall(12, "brk", (ADDR,), ADDRESS, mem.brk),
-    Syscall(13, "rt_sigaction", (SIGNAL, in_struct("sigaction", 32), out_struct("sigaction", 32), SIZE), ZERO,
-            signals.rt_sigaction, PARTIAL, NO_HANDLERS),
-    Syscall(14, "rt_sigprocmask", (HOW, SIGSET, NEW_SIGSET, SIZE), ZERO, signals.rt_sigprocmask, PARTIAL, NO_HANDLERS),
     Syscall(16, "ioctl", (FD, UINT, ADDR), ZERO, table.ioctl, PARTIAL,
             "FIOCLEX, FIONCLEX, FIONBIO; FIONREAD of pipes and sockets."),
     Syscall(17, "pread64", (FD, out_buf(2), SIZE, LONG), COUNT, transfer.pread64),
@@ -109,9 +102,7 @@ ROWS: tuple[Syscall, ...] = (
             "hint that changes nothing; COLLAPSE finds no huge page (ENOMEM)."),
     Syscall(32, "dup", (FD,), NEW_FD, table.dup),
     Syscall(33, "dup2", (FD, FD), NEW_FD, table.dup2),
-    Syscall(34, "pause", (), NEVER, signals.pause),
     Syscall(35, "nanosleep", (TIMESPEC, NEW_TIMESPEC), ZERO, time.nanosleep, SUPPORTED, VIRTUAL),
-    Syscall(62, "kill", (PID, SIGNAL), ZERO, signals.kill, PARTIAL, NO_HANDLERS),
     Syscall(63, "uname", (out_struct("utsname", 390),), ZERO, process.uname),
     Syscall(72, "fcntl", (FD, FCNTL, ULONG), NUMBER, table.fcntl, PARTIAL,
             "Leases and owners are EINVAL; a deadlock of locks is not found, and ends the run as one."),
@@ -124,8 +115,6 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(96, "gettimeofday", (out_struct("timeval", 16), out_struct("timezone", 8)), ZERO, time.gettimeofday),
     Syscall(97, "getrlimit", (RESOURCE, out_struct("rlimit", 16)), ZERO, process.getrlimit),
     Syscall(99, "sysinfo", (out_struct("sysinfo", 112),), ZERO, process.sysinfo),
-    Syscall(127, "rt_sigpending", (NEW_SIGSET, SIZE), ZERO, signals.rt_sigpending),
-    Syscall(131, "sigaltstack", (in_struct("stack_t", 24), out_struct("stack_t", 24)), ZERO, signals.sigaltstack),
     Syscall(143, "sched_getparam", (PID, out_struct("sched_param", 4)), ZERO, sched.sched_getparam),
     Syscall(145, "sched_getscheduler", (PID,), NUMBER, sched.sched_getscheduler),
     Syscall(146, "sched_get_priority_max", (INT,), NUMBER, sched.sched_get_priority_max),
@@ -135,7 +124,6 @@ ROWS: tuple[Syscall, ...] = (
             "VMA names (from 5.17); other options are EINVAL."),
     Syscall(158, "arch_prctl", (ARCH, ADDR), ZERO, process.arch_prctl),
     Syscall(160, "setrlimit", (RESOURCE, in_struct("rlimit", 16)), ZERO, process.setrlimit),
-    Syscall(200, "tkill", (PID, SIGNAL), ZERO, signals.tkill, PARTIAL, NO_HANDLERS),
     Syscall(201, "time", (out_struct("time_t", 8),), NUMBER, time.time),
     Syscall(202, "futex", (ADDR, FUTEX, UINT, ADDR, ADDR, UINT), NUMBER, futex.futex, PARTIAL,
             "All but those with priority inheritance, which are ENOSYS; a word in memory shared by mapping is each "
@@ -149,7 +137,6 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(229, "clock_getres", (CLOCK, NEW_TIMESPEC), ZERO, time.clock_getres),
     Syscall(230, "clock_nanosleep", (CLOCK, flags("flags", "TIMER_"), TIMESPEC, NEW_TIMESPEC), ZERO,
             time.clock_nanosleep, SUPPORTED, VIRTUAL),
-    Syscall(234, "tgkill", (PID, PID, SIGNAL), ZERO, signals.tgkill, PARTIAL, NO_HANDLERS),
     Syscall(257, "openat", (DIRFD, PATH, OPEN, MODE), NEW_FD, paths.openat),
     Syscall(262, "newfstatat", (DIRFD, PATH, NEW_STAT, AT_FLAGS), ZERO, status.newfstatat),
     Syscall(267, "readlinkat", (DIRFD, PATH, out_buf(3), INT), COUNT, paths.readlinkat),
@@ -170,4 +157,5 @@ ROWS: tuple[Syscall, ...] = (
             "Looks like a kernel built without CONFIG_MEMBARRIER."),
     *POLL_ROWS,
     *NET_ROWS,
+    *SIGNAL_ROWS,
 )  # fmt: skip

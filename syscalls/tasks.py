@@ -8,6 +8,7 @@ from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:
     from syscalls.processes import Process
+    from syscalls.siginfo import Info
 
 
 @dataclass(slots=True)
@@ -21,7 +22,8 @@ class Task:
     fs_base: int = 0
     gs_base: int = 0
     sigmask: int = 0  # bit n-1 is signal n
-    pending: int = 0
+    pending: int = 0  # signals sent to this task alone ...
+    queued: tuple[Info, ...] = ()  # ... and what came with them, the first one first
     altstack: tuple[int, int, int] = (0, abi.SS_DISABLE, 0)  # ss_sp, ss_flags, ss_size
     clear_child_tid: int = 0
     robust_list: int = 0
@@ -37,7 +39,13 @@ class Task:
     wait: Wait | None = None
     woken: str | None = None
     alarm: int = 0
-    restarts: bool = False  # the call that a signal just interrupted is one that SA_RESTART makes again
+    # Signals on the way to user mode (syscalls.delivery): the call that SA_RESTART makes again, or -1; the mask that
+    # rt_sigsuspend and its like put another in place of; whether rt_sigreturn was called; of the last CPU exception its
+    # vector, error code and address.
+    restart: int = -1
+    restore_mask: int | None = None
+    returns: bool = False
+    trap: tuple[int, int, int] = (0, 0, 0)
     ran: int = 0  # instructions that it executed until it last gave up the CPU
     ended: bool = False
 

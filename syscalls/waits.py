@@ -10,6 +10,7 @@ no handler keeps a frame of its own alive.
 - None: the first call; nothing was waited for;
 - WOKEN: somebody called :meth:`Kernel.wake` on one of the channels;
 - TIMEOUT: the deadline has passed;
+- AGAIN: for nothing (the signal that was to interrupt it is gone): look again, and wait on until the same deadline;
 - INTERRUPTED: a signal is to be delivered.  A handler is called with it only when its wait says ``finishes`` (it has
   something left to do, as nanosleep has); otherwise the kernel fails the call with EINTR, or restarts it after the
   signal's handler, by itself.
@@ -22,7 +23,7 @@ from syscalls.light import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from syscalls.tasks import Task
 
-WOKEN, TIMEOUT, INTERRUPTED = "woken", "timeout", "interrupted"
+WOKEN, TIMEOUT, INTERRUPTED, AGAIN = "woken", "timeout", "interrupted", "again"
 
 Channel = tuple[str | int, ...]
 """What can be waited for, by name: ``("futex", space, address)``, ``("pipe", number, "data")``."""

@@ -26,6 +26,13 @@ EMPTY = 0xFFFF  # the tag word of a floating-point unit with nothing in it
 CPUID, RDTSC, RDTSCP = INS["cpuid"], INS["rdtsc"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
+WITH_ERROR = frozenset((8, 10, 11, 12, 13, 14))
+REMEMBERED = WITH_ERROR | {0}
+"""Exceptions that come with an error code; and those during which another is a double fault (SDM vol. 3, 6.15)."""
+
+ERROR_BEFORE = 112
+"""Bytes between the error code and the vector in the engine's state: five fields of CPUX86State, as of 2.1.4."""
+
 SYSCALL_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 INSTRUCTION_HOOK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 IN_HOOK = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_void_p)
@@ -315,12 +322,23 @@ class Engine:
         6.15, interrupt 8).  The engine keeps the vector in a 32-bit field of its saved context, at a place that is
         found by looking where *vector* replaced -1 (offset 5536 of 5608 in 2.1.4).
         """
+        if vector not in REMEMBERED:
+            return
         now = self._save_context()
         if not self._vector_at:
             self._vector_at = self._find_vector(vector, now)
         assert self._context.value is not None
         ctypes.c_int32.from_address(self._context.value + self._vector_at).value = -1
         check(self._library.uc_context_restore(self.handle, self._context), "context")
+
+    def exception_error(self, vector: int) -> int:
+        """Within an interrupt hook: the error code of the exception *vector* that the CPU is delivering."""
+        if vector not in WITH_ERROR:
+            return 0
+        now = self._save_context()
+        if not self._vector_at:
+            self._vector_at = self._find_vector(vector, now)
+        return int.from_bytes(now[self._vector_at - ERROR_BEFORE :][:4], "little")
 
     def _save_context(self) -> bytes:
         check(self._library.uc_context_save(self.handle, self._context), "context")

@@ -16,13 +16,14 @@ from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
-from emu.machine.decode import first_port_instruction, lengths
+from emu.machine.decode import first_port_instruction
 from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.memories import Memories
-from emu.machine.outcome import SIGNALS, Outcome
+from emu.machine.outcome import Outcome, ended
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
+from emu.machine.signals import GENERAL_PROTECTION, LONGEST, PAGE_FAULT, UNDEFINED, Signals, signalled
 from emu.machine.tasks import Contexts
 from syscalls import outcome as ends
 from syscalls.cpuid import Table
@@ -32,17 +33,6 @@ from syscalls.light import Any
 from syscalls.numbers import NAMES
 from syscalls.tasks import Task
 from syscalls.world import World, WorldError
-
-UNDEFINED, GENERAL_PROTECTION, PAGE_FAULT = 6, 13, 14
-LONGEST = 15  # bytes of an instruction
-# What Linux makes of each CPU exception (arch/x86/kernel/traps.c).
-VECTOR_SIGNALS = {0: 8, 1: 5, 3: 5, 4: 11, 5: 11, 6: 4, 12: 7, 13: 11, 14: 11, 16: 8, 17: 7, 19: 8}
-VECTOR_NAMES = {
-    0: "divide error", 1: "debug exception", 3: "breakpoint", 4: "overflow", 5: "bound range exceeded",
-    6: "invalid opcode", 12: "stack fault", 13: "general protection fault", 14: "page fault", 16: "x87 error",
-    17: "misaligned access", 19: "SIMD floating-point error",
-}  # fmt: skip
-UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
 
 ALONE = 20_000_000
 """Instructions after which even a task that has the CPU to itself lets the host have a look at its signals."""
@@ -79,6 +69,7 @@ class Machine:
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
         self.contexts = Contexts(self.engine)
+        self._signals = Signals(self.engine)
         self._add_hooks()
         self._begin(world)
 
@@ -100,6 +91,8 @@ class Machine:
         self.contexts.clear()
         self.task = self.kernel.main
         self._leaves = False  # the task on the engine is to make room
+        self._told = False  # it has signals to take before it runs on
+        self._fault: Outcome | None = None  # what it is if the fault that just happened is fatal
         self._slice_end: int | None = None  # instructions after which it is to
         self._shares = False  # others could run in its place
         self._alarms_seen = 0
@@ -221,9 +214,14 @@ class Machine:
             self._slept_ns = kernel.clock.slept_ns
             self._set_limit()
         if kernel.born:
-            self._make_cpus(rip)
+            for _, child, stack in kernel.born:
+                self.contexts.begin(child, rip + 2, stack)
+            kernel.born.clear()
         if kernel.started is not None:
             self._leave()
+        if kernel.signalled:
+            self._told = True
+            self.engine.stop()
         if kernel.yielded:
             kernel.yielded = False
             if self._scheduler.ready:
@@ -234,16 +232,6 @@ class Machine:
             self._stop(self._ended(kernel.exit, rip))
 
     # Tasks
-
-    def _make_cpus(self, rip: int) -> None:
-        # Within the SYSCALL hook: a child's CPU is its parent's, with the call's result 0, and perhaps its own stack.
-        for _, child, stack in self.kernel.born:
-            self.contexts.save(child.tid)
-            for name, value in (("rip", rip + 2), ("rax", 0), ("fs_base", child.fs_base)):
-                self.contexts.write(child.tid, name, value)
-            if stack:
-                self.contexts.write(child.tid, "rsp", stack)
-        self.kernel.born.clear()
 
     def _leave(self) -> None:
         # Within a hook: let the scheduler decide what runs on.
@@ -270,31 +258,25 @@ class Machine:
         self._leaves = False
         if self.between is not None:
             self.between(task.tid, self.total())
-        on_engine = None if task.ended else task.tid
         self._forget_gone()
         if kernel.started is not None:
             self._begin_program()
-        if on_engine is not None:
-            self.contexts.save(on_engine)
         while True:
+            if not task.ended:
+                self.contexts.save(task.tid)
             self._forget_gone()
             following = kernel.next_task(None if task.ended or task.call is not None else task)
             if following is None:
                 assert kernel.exit is not None
                 return self._ended(kernel.exit, self.pc)
-            if following is not task and self.switched is not None:
-                self.switched(task.tid, following.tid)
+            if following is not task:
+                if self.switched is not None:
+                    self.switched(task.tid, following.tid)
+                self.contexts.load(following.tid)
             self.task = task = following
-            if task.tid != on_engine:
-                self.contexts.load(task.tid)
-                on_engine = task.tid
             if task.process.mem is not self.pages:
                 self._enter_memory(task)
-            if task.call is None:
-                break
-            result = kernel.resume(task)
-            if result is not None:
-                self.engine.write("rax", result & 2**64 - 1)
+            if self._goes_on(task):
                 break
         self._fs_base, self._gs_base = task.fs_base, task.gs_base
         if kernel.exit is not None:
@@ -322,6 +304,34 @@ class Machine:
         self.engine.begin(entry, sp, loader.USER_FLAGS)
         for name, value in FRESH_FLOATING_POINT:
             self.engine.write(name, value)
+
+    def _goes_on(self, task: Task) -> bool:
+        # Whether *task*, whose CPU is on the engine, runs on: its call is over, if it was in one.
+        if task.call is not None:
+            result = self.kernel.resume(task)
+            if result is None:
+                return False
+            self.engine.write("rax", result & 2**64 - 1)
+        return self._to_user(task)
+
+    def _to_user(self, task: Task) -> bool:
+        # Let *task* take its signals; False when it does not run on.
+        try:
+            return self._signals.to_user(self.kernel, task)
+        except OutOfFrames:
+            self._outcome = self._out_of_memory()
+            return True
+
+    def _proceed(self) -> Outcome | None:
+        # The task on the engine has signals to take, or makes room for another.
+        told, self._told = self._told, False
+        task = self.task
+        if told and not self._leaves and not task.ended and task.call is None and self._to_user(task):
+            self._fault = None
+            return self._outcome
+        ended = self._switch()
+        self._fault = None
+        return ended
 
     def _hold(self, nr: int, pc: int) -> None:
         # Stop before the call at *pc*, as if its block had ended there; times are told from the block's start on.
@@ -355,7 +365,7 @@ class Machine:
         start = self.counter.block_pc()
         pc = start + first_port_instruction(self._code_at(start, PAGE))
         if self._outcome is None:
-            self._outcome = self._signalled(GENERAL_PROTECTION, 0, pc)
+            self._outcome = signalled(GENERAL_PROTECTION, 0, pc)
         self.counter.request_stop()
         return 0
 
@@ -370,44 +380,42 @@ class Machine:
                     self.engine.settle_exception(vector)
                     return
             except OutOfFrames:
-                size = self.world.memory.limit
-                self._stop(Outcome("limit", f"memory: more than {size} bytes were touched", self.pc, at="memory"))
+                self._stop(self._out_of_memory())
                 return
-        self._stop(self._fatal(vector, addr))
+        fatal = self._fatal(vector, addr)
+        if fatal.signal is None:
+            self._stop(fatal)
+            return
+        task, kernel = self.task, self.kernel
+        self._signals.fault(kernel, task, vector, self.engine.exception_error(vector), addr)
+        if kernel.exit is not None:
+            self._stop(fatal)
+            return
+        # A stop here would leave the exception pending, so that the frame is made within the hook.
+        self.engine.settle_exception(vector)
+        runs_on = self._to_user(task)
+        if self._outcome is not None or kernel.exit is not None:
+            self._stop(fatal)
+        elif not runs_on:  # to where a block can be stopped before: nothing of it will run
+            self.engine.write("rip", self.loaded.entry)
+            self._leaves = True
+            self.counter.request_stop()
+
+    def _out_of_memory(self) -> Outcome:
+        return Outcome("limit", f"memory: more than {self.world.memory.limit} bytes were touched", self.pc, at="memory")
 
     def _fatal(self, vector: int, addr: int) -> Outcome:
         pc = self.pc
-        if vector == UNDEFINED:
-            code = self._code_at(pc, LONGEST)
-            if code[:2] not in UNDEFINED_ON_PURPOSE:
-                shown = code[: lengths(code)[0]] if code else code
-                return Outcome("unsupported", f"the engine cannot execute the instruction {shown.hex()} at {pc:#x}", pc)
-        return self._signalled(vector, addr, pc)
-
-    def _signalled(self, vector: int, addr: int, pc: int) -> Outcome:
-        signal = VECTOR_SIGNALS.get(vector)
-        if signal is None:
-            return Outcome("unsupported", f"interrupt {vector:#x} at {pc:#x}", pc)
-        what = f"{SIGNALS[signal]}: {VECTOR_NAMES[vector]}"
-        if vector == PAGE_FAULT:
-            what += f" at address {addr:#x}"
-        return Outcome("signal", what, pc, exit_status=128 + signal, signal=signal, addr=addr)
+        return signalled(vector, addr, pc, self._code_at(pc, LONGEST))
 
     def _code_at(self, pc: int, size: int) -> bytes:
         at = self.pages.physical(pc)
         return b"" if at is None else bytes(self.ram.bytes[at : at + min(size, PAGE - pc % PAGE)])
 
     def _ended(self, end: ends.Outcome, pc: int) -> Outcome:
-        match end:
-            case ends.Exit(status):
-                return Outcome("exit", f"exit status {status}", pc, exit_status=status)
-            case ends.Killed(signal):
-                name = SIGNALS.get(signal, f"signal {signal}")
-                return Outcome("signal", name, pc, exit_status=128 + signal, signal=signal)
-            case ends.Hang(reason):
-                return Outcome("limit", f"deadlock: {reason}", pc, at="deadlock")
-            case ends.Unsupported(nr):
-                return Outcome("unsupported", f"system call {nr} is not known, and the World is strict", pc)
+        if isinstance(end, ends.Killed) and self._fault is not None and self._fault.signal == end.signal:
+            return self._fault
+        return ended(end, pc)
 
     def _stop(self, outcome: Outcome) -> None:
         if self._outcome is None:
@@ -445,7 +453,7 @@ class Machine:
             begin = self.pc if self._started else loader.SUPERVISOR_PAGE
             self._started = True
             status = self.engine.start(begin, until)
-            end = self._stopped(status, until, name) or self._switch()
+            end = self._stopped(status, until, name) or self._proceed()
             if end is not None:
                 return end
 
@@ -460,10 +468,15 @@ class Machine:
         if self._overrun:
             traps = f"{self.world.limits.traps} system calls, page faults, CPUIDs and RDTSCs"
             return Outcome("limit", f"more than {traps}", pc, at="traps")
-        if self._leaves:
+        if self._leaves or self._told:
             return None
         if status == ERR_INSN_INVALID:
-            return self._fatal(UNDEFINED, 0)
+            fatal = self._fatal(UNDEFINED, 0)
+            if fatal.signal is None:
+                return fatal
+            self._fault, self._told = fatal, True
+            self._signals.fault(self.kernel, self.task, UNDEFINED, 0, 0)
+            return None
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
         if self._limit is not None and self.total() >= self._limit:

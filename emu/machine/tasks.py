@@ -10,6 +10,7 @@ import ctypes
 
 from emu.machine.engine import Engine
 from emu.machine.libunicorn import REG, check
+from syscalls.tasks import Task
 
 _WORD = ctypes.c_uint64
 
@@ -37,6 +38,17 @@ class Contexts:
     def save(self, tid: int) -> None:
         """Let what the engine's CPU is be that of task *tid*."""
         check(self._library.uc_context_save(self._engine.handle, self._of(tid)), "context")
+
+    def begin(self, child: Task, pc: int, stack: int) -> None:
+        """Within the SYSCALL hook: the CPU of a new task is that of its maker, on the engine, the call's result 0.
+
+        *stack* is a stack pointer of its own, or 0.
+        """
+        self.save(child.tid)
+        for name, value in (("rip", pc), ("rax", 0), ("fs_base", child.fs_base)):
+            self.write(child.tid, name, value)
+        if stack:
+            self.write(child.tid, "rsp", stack)
 
     def load(self, tid: int) -> None:
         """Let the engine's CPU be that of task *tid*."""

@@ -9,7 +9,7 @@ from emu.image.executable import Executable
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from emu.run.host import Host
-from syscalls import signals
+from syscalls import sending
 from syscalls.events import SyscallEvent
 from syscalls.light import NamedTuple, replace
 from syscalls.world import World
@@ -41,7 +41,7 @@ def run(image: Executable, world: World, watch: Watch = Watch()) -> Outcome:  # 
     machine = Machine(image, world)
     kernel = machine.kernel
     host = Host()
-    host.attach(kernel, lambda number: signals.send(kernel, kernel.main, number))
+    host.attach(kernel, lambda number: sending.send_process(kernel, kernel.main.process, number))
     kernel.keeps_output = False
     listeners: list[Callable[[SyscallEvent], None]] = []
     record = strace = census = None

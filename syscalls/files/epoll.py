@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from syscalls import abi
+from syscalls.delivery import use_mask
 from syscalls.errno import EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, EPERM, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import READABLE, Pollable, Watch
@@ -189,20 +190,21 @@ def epoll_wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout: int
 
 def epoll_pwait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout: int, mask: int, size: int) -> int:
     """Like epoll_wait, with the signal mask at *mask* meanwhile; epoll_wait(2)."""
-    check_mask(k, mask, size)
+    put_mask(k, t, mask, size)
     return epoll_wait(k, t, epfd, addr, most, timeout)
 
 
 def epoll_pwait2(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout: int, mask: int, size: int) -> int:
     """Like epoll_pwait, with a timespec (null: for ever); epoll_wait(2)."""
     timeout_ns = read_timespec(k, timeout) if timeout else None
-    check_mask(k, mask, size)
+    put_mask(k, t, mask, size)
     return _wait(k, t, epfd, addr, most, timeout_ns)
 
 
-def check_mask(k: Kernel, mask: int, size: int) -> None:
-    """Raise what a signal mask that cannot be one fails with."""
-    if mask:
+def put_mask(k: Kernel, t: Task, mask: int, size: int) -> None:
+    """Let *t* block the signals at *mask*, where it is not null, until the call returns."""
+    if mask and t.woken is None:
         if size != abi.SIGSET_SIZE:
             raise SyscallError(EINVAL)
-        k.mem.read(mask, size)
+        (signals,) = abi.U64.unpack(k.mem.read(mask, size))
+        use_mask(t, signals)

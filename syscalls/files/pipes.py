@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 
-from syscalls import abi, signals
+from syscalls import abi
 from syscalls.errno import EBUSY, EINVAL, ENOTTY, EPERM, EPIPE, SyscallError
 from syscalls.files.kept import Kept
 from syscalls.files.pollable import READABLE, WRITABLE, Pollable, Source
 from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
+from syscalls.sending import send
+from syscalls.siginfo import from_process
 from syscalls.waits import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ class PipeEnd(Pollable):
         # How much of *left* bytes goes into a page now, and whether that is the last page: where a write begins.
         pipe = self.pipe
         if not pipe.readers:
-            signals.send(k, t, abi.SIGPIPE)
+            send(k, t, abi.SIGPIPE, from_process(abi.SIGPIPE, t.pid, t.process.ids.uid))
             raise SyscallError(EPIPE)
         odd = left % PAGE
         if first and odd and pipe.slots:

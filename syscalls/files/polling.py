@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, SyscallError
-from syscalls.files.epoll import check_mask
+from syscalls.files.epoll import put_mask
 from syscalls.files.opened import OpenFile
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
@@ -53,7 +53,7 @@ def poll(k: Kernel, t: Task, addr: int, count: int, timeout: int) -> int:
 def ppoll(k: Kernel, t: Task, addr: int, count: int, timeout: int, mask: int, size: int) -> int:
     """Like poll, with a timespec, where what is left is stored, and a signal mask; poll(2)."""
     timeout_ns = first_timeout(k, t, timeout) if timeout else None
-    check_mask(k, mask, size)
+    put_mask(k, t, mask, size)
     ready = _poll(k, t, addr, count, timeout_ns)
     store_left(k, t, timeout_ns, lambda left: k.mem.write(timeout, abi.TIMESPEC.pack(*divmod(left, NS))))
     return ready
@@ -106,7 +106,7 @@ def pselect6(k: Kernel, t: Task, count: int, reading: int, writing: int, failing
     """Like select, with a timespec and a signal mask, whose address and size stand at *mask*; select(2)."""
     timeout_ns = first_timeout(k, t, timeout) if timeout else None
     if mask:
-        check_mask(k, *abi.IOVEC.unpack(k.mem.read(mask, abi.IOVEC.size)))
+        put_mask(k, t, *abi.IOVEC.unpack(k.mem.read(mask, abi.IOVEC.size)))
     ready = _select(k, t, count, (reading, writing, failing), timeout_ns)
     store_left(k, t, timeout_ns, lambda left: k.mem.write(timeout, abi.TIMESPEC.pack(*divmod(left, NS))))
     return ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syscalls.files import epoll, eventfd, pipes, polling, timerfd
 from syscalls.kinds import ADDR, FD, INT, SIZE, UINT, choice, flags, in_struct, out_struct
-from syscalls.row import COUNT, NEW_FD, PARTIAL, SUPPORTED, ZERO, Syscall
+from syscalls.row import COUNT, NEW_FD, SUPPORTED, ZERO, Syscall
 
 OPEN = flags("flags", "O_")
 TIMESPEC = in_struct("timespec", 16)
@@ -14,7 +14,6 @@ NEW_FDS = out_struct("int[2]", 8)
 CLOCK, TFD = choice("clock", "CLOCK_"), flags("flags", "TFD_")
 ITIMERSPEC, NEW_ITIMERSPEC = in_struct("itimerspec", 32), out_struct("itimerspec", 32)
 CTL = choice("op", "EPOLL_CTL_")
-MASK = "The signal mask is checked and not put in place: handlers are not run yet."
 
 ROWS: tuple[Syscall, ...] = (
     Syscall(7, "poll", (ADDR, UINT, INT), COUNT, polling.poll),
@@ -23,9 +22,9 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(213, "epoll_create", (INT,), NEW_FD, epoll.epoll_create),
     Syscall(232, "epoll_wait", (FD, ADDR, INT, INT), COUNT, epoll.epoll_wait),
     Syscall(233, "epoll_ctl", (FD, CTL, FD, EVENT), ZERO, epoll.epoll_ctl),
-    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, polling.pselect6, PARTIAL, MASK),
-    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, polling.ppoll, PARTIAL, MASK),
-    Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, epoll.epoll_pwait, PARTIAL, MASK),
+    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, polling.pselect6),
+    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, polling.ppoll),
+    Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, epoll.epoll_pwait),
     Syscall(283, "timerfd_create", (CLOCK, OPEN), NEW_FD, timerfd.timerfd_create),
     Syscall(284, "eventfd", (UINT,), NEW_FD, eventfd.eventfd),
     Syscall(286, "timerfd_settime", (FD, TFD, ITIMERSPEC, NEW_ITIMERSPEC), ZERO, timerfd.timerfd_settime, SUPPORTED,
@@ -34,6 +33,5 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(290, "eventfd2", (UINT, INT), NEW_FD, eventfd.eventfd2),
     Syscall(291, "epoll_create1", (OPEN,), NEW_FD, epoll.epoll_create1),
     Syscall(293, "pipe2", (NEW_FDS, OPEN), ZERO, pipes.pipe2),
-    Syscall(441, "epoll_pwait2", (FD, ADDR, INT, TIMESPEC, SIGSET, SIZE), COUNT, epoll.epoll_pwait2, PARTIAL, MASK,
-            (5, 11)),
+    Syscall(441, "epoll_pwait2", (FD, ADDR, INT, TIMESPEC, SIGSET, SIZE), COUNT, epoll.epoll_pwait2, since=(5, 11)),
 )  # fmt: skip

@@ -22,7 +22,7 @@ from syscalls.files.attributes import node_at
 from syscalls.files.opened import DISK, Directory, OpenFile, Plain
 from syscalls.files.paths import filesystem_of, may
 from syscalls.light import TYPE_CHECKING
-from syscalls.signals import send
+from syscalls.sending import send
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel

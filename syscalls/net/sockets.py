@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 
-from syscalls import abi, signals
+from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, ENOTTY, EOPNOTSUPP, EPIPE, SyscallError
 from syscalls.files.kept import Kept
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import Pollable, Source
 from syscalls.light import TYPE_CHECKING, NoReturn
 from syscalls.net.constants import MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_DGRAM
+from syscalls.sending import send
+from syscalls.siginfo import from_process
 from syscalls.waits import TIMEOUT, Blocked, Wait, deadline_of
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class Socket(Pollable):
     def broken(self, k: Kernel, t: Task, flags: int) -> NoReturn:
         """Fail as a write to a broken pipe does: EPIPE, and SIGPIPE unless MSG_NOSIGNAL."""
         if not flags & MSG_NOSIGNAL:
-            signals.send(k, t, abi.SIGPIPE)
+            send(k, t, abi.SIGPIPE, from_process(abi.SIGPIPE, t.pid, t.process.ids.uid))
         raise SyscallError(EPIPE)
 
     def sent_before(self, t: Task) -> int:

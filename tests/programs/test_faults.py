@@ -30,12 +30,8 @@ WAYS = {
 """The exit status of each; what Go's documentation and signal(7) say, and what this machine shows."""
 
 
-SIGNALS = ("nil", "nil-dead", "sigfpe", "segv", "term", "abort", "readonly", "fault", "execute")
-NOT_YET = pytest.mark.xfail(reason="needs handlers of signals", strict=False)
-
-
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("way", [pytest.param(way, marks=NOT_YET if way in SIGNALS else ()) for way in WAYS])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_fault_ends_as_natively(way: str, release: str) -> None:
     """Exit status, standard output, the message and the stack of the goroutine that died."""
     name = f"faults-{release}"

@@ -30,10 +30,10 @@ from syscalls.errno import (
     ERANGE,
     ESRCH,
 )  # fmt: skip
-from syscalls.outcome import Exit, Hang, Killed
+from syscalls.outcome import Exit
 from syscalls.row import ABSENT
 from syscalls.table import ROWS
-from tests.syscalls import filecases, netcases, pollcases, processcases
+from tests.syscalls import filecases, netcases, pollcases, processcases, signalcases
 from tests.syscalls.bytememory import BAD, BRK, BUFFER, DATA, guest
 from tests.syscalls.casework import AT, IN, MAPPED, MINUS, Case, iovec, mapped, opened, path, u64
 
@@ -91,18 +91,6 @@ CASES: dict[str, Case] = {
     "mprotect": Case(lambda g: ((mapped(g), 4096, 1), 0), None, lambda g: ((mapped(g) + 1, 4096, 1), EINVAL)),
     "munmap": Case(lambda g: ((mapped(g), 4096), 0), None, lambda g: ((mapped(g), 0), EINVAL)),
     "brk": Case(lambda g: ((BRK + 100,), BRK + 100), None, None),  # never fails: it returns the break
-    "rt_sigaction": Case(
-        lambda g: ((10, g.put(struct.pack("<4Q", 0x400000, 0x14000000, 0x400100, 1 << 8 | 1), IN), BUFFER, 8), 0),
-        lambda g: (10, BAD, 0, 8),
-        lambda g: ((9, g.put(bytes(32), IN), 0, 8), EINVAL),  # SIGKILL
-        lambda g: g.kernel.actions[10] == (0x400000, 0x14000000, 0x400100, 1),  # SIGKILL cannot be masked
-    ),
-    "rt_sigprocmask": Case(
-        lambda g: ((abi.SIG_BLOCK, g.put(struct.pack("<Q", 1 << 9 | 1 << 8), IN), BUFFER, 8), 0),
-        lambda g: (abi.SIG_BLOCK, BAD, 0, 8),
-        lambda g: ((7, g.put(bytes(8), IN), 0, 8), EINVAL),
-        lambda g: g.task.sigmask == 1 << 9,
-    ),
     "ioctl": Case(lambda g: ((1, 0x5401, BUFFER), -ENOTTY), None, lambda g: ((9, 0x5401, BUFFER), EBADF)),
     "pread64": Case(
         lambda g: ((opened(g, PMD), BUFFER, 3, 4), 3),
@@ -147,7 +135,6 @@ CASES: dict[str, Case] = {
     "madvise": Case(lambda g: ((mapped(g), 4096, 14), 0), None, lambda g: ((mapped(g), 4096, 77), EINVAL)),
     "dup": Case(lambda g: ((1,), 3), None, lambda g: ((5,), EBADF)),
     "dup2": Case(lambda g: ((1, 9), 9), None, lambda g: ((1, 1024), EBADF)),
-    "pause": Case(lambda g: ((), 0), check=lambda g: g.kernel.exit == Hang("thread 1000: pause")),
     "nanosleep": Case(
         lambda g: ((g.put(struct.pack("<qq", 1, 5), IN), 0), 0),
         lambda g: (BAD, 0),
@@ -172,12 +159,6 @@ CASES: dict[str, Case] = {
         lambda g: g.kernel.born == [(g.task, g.kernel.tasks[1001], 0x9000)],
     ),
     "exit": Case(lambda g: ((0x103,), 0), check=lambda g: g.kernel.exit == Exit(3) and not g.kernel.tasks),
-    "kill": Case(
-        lambda g: ((1000, abi.SIGTERM), 0),
-        None,
-        lambda g: ((1001, abi.SIGTERM), ESRCH),
-        lambda g: g.kernel.exit == Killed(15),
-    ),
     "uname": Case(
         lambda g: ((BUFFER,), 0), lambda g: (BAD,), None, lambda g: g.get(65, 130) == b"6.1.0".ljust(65, b"\0")
     ),
@@ -226,13 +207,6 @@ CASES: dict[str, Case] = {
     "getresgid": Case(lambda g: ((BUFFER, BUFFER, BUFFER), 0), lambda g: (BUFFER, BAD, BUFFER)),
     "getpgid": Case(lambda g: ((0,), 1000), None, lambda g: ((5,), ESRCH)),
     "getsid": Case(lambda g: ((1000,), 1000), None, lambda g: ((MINUS,), ESRCH)),
-    "rt_sigpending": Case(lambda g: ((BUFFER, 8), 0), lambda g: (BAD, 8), lambda g: ((BUFFER, 9), EINVAL)),
-    "sigaltstack": Case(
-        lambda g: ((g.put(struct.pack("<Qi4xQ", DATA, 0, 4096), IN), BUFFER), 0),
-        lambda g: (BAD, 0),
-        lambda g: ((g.put(struct.pack("<Qi4xQ", DATA, 4, 4096), IN), 0), EINVAL),
-        lambda g: g.task.altstack == (DATA, 0, 4096) and abi.STACK_T.unpack(g.get(24)) == (0, abi.SS_DISABLE, 0),
-    ),
     "sched_getparam": Case(lambda g: ((0, BUFFER), 0), lambda g: (0, BAD), lambda g: ((MINUS, BUFFER), EINVAL)),
     "sched_getscheduler": Case(lambda g: ((1000,), 0), None, lambda g: ((7,), ESRCH)),
     "sched_get_priority_max": Case(lambda g: ((1,), 99), None, lambda g: ((4,), EINVAL)),
@@ -254,7 +228,6 @@ CASES: dict[str, Case] = {
         lambda g: g.kernel.rlimits[abi.RLIMIT_NOFILE] == (512, 1024),
     ),
     "gettid": Case(lambda g: ((), 1000)),
-    "tkill": Case(lambda g: ((1000, 0), 0), None, lambda g: ((1000, 65), EINVAL)),
     "time": Case(lambda g: ((BUFFER,), 1_577_836_800), lambda g: (BAD,), None, lambda g: u64(g) == 1_577_836_800),
     "futex": Case(
         lambda g: ((g.put(b"\1\0\0\0"), abi.FUTEX_WAIT, 2, 0, 0, 0), -EAGAIN),
@@ -293,10 +266,6 @@ CASES: dict[str, Case] = {
         lambda g: g.kernel.clock.monotonic_ns() == 1_500_000_000_000,
     ),
     "exit_group": Case(lambda g: ((7,), 0), check=lambda g: g.kernel.exit == Exit(7)),
-    "tgkill": Case(
-        lambda g: ((1000, 1000, abi.SIGABRT), 0), None, lambda g: ((0, 1000, 6), EINVAL),
-        lambda g: g.kernel.exit == Killed(6),
-    ),
     "openat": Case(
         lambda g: ((AT, path(g, PMD), 0, 0), 3),
         lambda g: (AT, BAD, 0, 0),
@@ -352,7 +321,7 @@ CASES: dict[str, Case] = {
         lambda g: (AT, BAD, 0, 0),
         lambda g: ((AT, path(g, PMD), 0, 0x8000), EINVAL),
     ),
-} | filecases.CASES | pollcases.CASES | netcases.CASES | processcases.CASES  # fmt: skip
+} | filecases.CASES | pollcases.CASES | netcases.CASES | processcases.CASES | signalcases.CASES  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}
 

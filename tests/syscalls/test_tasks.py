@@ -12,7 +12,7 @@ from syscalls.cpuset import CpuSet
 from syscalls.errno import EAGAIN, EBUSY, EINVAL, ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, ETIMEDOUT
 from syscalls.outcome import Hang, Killed
 from syscalls.random import at_random
-from syscalls.signals import UNBLOCKABLE
+from syscalls.sending import UNBLOCKABLE, send_process
 from syscalls.world import Clock, Uname, World
 from tests.syscalls.bytememory import BUFFER, Guest, guest
 
@@ -80,7 +80,6 @@ def test_a_blocked_signal_waits_for_its_mask() -> None:
         (abi.SIGTERM, abi.SIG_DFL, Killed(15)),
         (abi.SIGABRT, abi.SIG_DFL, Killed(6)),
         (64, abi.SIG_DFL, Killed(64)),
-        (abi.SIGTSTP, abi.SIG_DFL, Hang("stopped by signal 20")),
         (abi.SIGTERM, 0x401000, None),
     ],
 )
@@ -92,6 +91,19 @@ def test_default_actions(signum: int, handler: int, end: object) -> None:
     assert g.call(TGKILL, 1000, 1000, signum) == 0
     assert g.kernel.exit == end
     assert bool(g.task.pending) == (handler == 0x401000)
+
+
+def test_a_stopped_process_goes_on_when_it_is_told_to() -> None:
+    """SIGTSTP stops it, with nobody to continue it for ever; SIGCONT continues it."""
+    g = guest()
+    assert g.call(TGKILL, 1000, 1000, abi.SIGTSTP) == 0
+    assert g.task.process.stopped == abi.SIGTSTP
+    send_process(g.kernel, g.task.process, abi.SIGCONT)
+    assert g.kernel.next_task(g.task) is g.task
+
+    assert g.call(TGKILL, 1000, 1000, abi.SIGTSTP) == 0
+    assert g.kernel.next_task(g.task) is None
+    assert g.kernel.exit == Hang("process 1000: stopped by signal 20")
 
 
 def test_sigkill_cannot_be_kept_out() -> None:

@@ -1,0 +1,129 @@
+"""The machine's part in signals: what a CPU exception is to Linux, and the way back to user mode.
+
+The kernel decides what is delivered (:mod:`syscalls.delivery`); here it is done to the CPU.
+"""
+
+from __future__ import annotations
+
+from emu.machine.decode import lengths
+from emu.machine.engine import Engine
+from emu.machine.fxsave import BadState
+from emu.machine.outcome import SIGNALS, Outcome
+from emu.machine.sigframe import BadFrame, Frames
+from syscalls import abi
+from syscalls.delivery import bad_frame, delivered, next_delivery, returned, undeliverable
+from syscalls.guest import GuestFault
+from syscalls.kernel import Kernel
+from syscalls.sending import force
+from syscalls.siginfo import Info, from_fault, from_kernel
+from syscalls.signals import on_altstack
+from syscalls.tasks import Task
+
+DIVIDE, DEBUG, BREAKPOINT, UNDEFINED, STACK, GENERAL_PROTECTION, PAGE_FAULT = 0, 1, 3, 6, 12, 13, 14
+X87, ALIGNMENT, SIMD = 16, 17, 19
+# What Linux makes of each CPU exception (arch/x86/kernel/traps.c).
+VECTOR_SIGNALS = {
+    DIVIDE: 8, DEBUG: 5, BREAKPOINT: 5, 4: 11, 5: 11, UNDEFINED: 4, STACK: 7, GENERAL_PROTECTION: 11, PAGE_FAULT: 11,
+    X87: 8, ALIGNMENT: 7, SIMD: 8,
+}  # fmt: skip
+VECTOR_NAMES = {
+    0: "divide error", 1: "debug exception", 3: "breakpoint", 4: "overflow", 5: "bound range exceeded",
+    6: "invalid opcode", 12: "stack fault", 13: "general protection fault", 14: "page fault", 16: "x87 error",
+    17: "misaligned access", 19: "SIMD floating-point error",
+}  # fmt: skip
+# Those whose siginfo names the instruction: vector -> si_code.
+AT_INSTRUCTION = {DIVIDE: abi.FPE_INTDIV, DEBUG: abi.TRAP_TRACE, UNDEFINED: abi.ILL_ILLOPN}
+# Bits of the status word and of MXCSR (the same in both) -> si_code: fpu__exception_code.
+FLOATING = (
+    (0x01, abi.FPE_FLTINV), (0x04, abi.FPE_FLTDIV), (0x08, abi.FPE_FLTOVF), (0x12, abi.FPE_FLTUND),
+    (0x20, abi.FPE_FLTRES),
+)  # fmt: skip
+
+
+UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
+LONGEST = 15  # bytes of an instruction
+
+
+def signalled(vector: int, addr: int, pc: int, code: bytes = b"") -> Outcome:
+    """Return the outcome of a CPU exception that nobody handles at *pc*, where *code* is.
+
+    *addr* is what a page fault touched.
+    """
+    if vector == UNDEFINED and code[:2] not in UNDEFINED_ON_PURPOSE:
+        shown = code[: lengths(code)[0]] if code else code
+        return Outcome("unsupported", f"the engine cannot execute the instruction {shown.hex()} at {pc:#x}", pc)
+    signal = VECTOR_SIGNALS.get(vector)
+    if signal is None:
+        return Outcome("unsupported", f"interrupt {vector:#x} at {pc:#x}", pc)
+    what = f"{SIGNALS[signal]}: {VECTOR_NAMES[vector]}"
+    if vector == PAGE_FAULT:
+        what += f" at address {addr:#x}"
+    return Outcome("signal", what, pc, exit_status=128 + signal, signal=signal, addr=addr)
+
+
+class Signals:
+    """Delivers to the task that is on *engine*."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._frames = Frames(engine)
+
+    def fault(self, kernel: Kernel, task: Task, vector: int, error: int, addr: int) -> None:
+        """Send *task* the signal of the CPU exception *vector*, with its error code, and CR2 if it is a page fault."""
+        cr2 = addr if vector == PAGE_FAULT else task.trap[2]
+        task.trap = (vector, error, cr2)
+        force(kernel, task, self._info(kernel, vector, addr))
+
+    def _info(self, kernel: Kernel, vector: int, addr: int) -> Info:
+        signum = VECTOR_SIGNALS[vector]
+        if vector == PAGE_FAULT:
+            if addr >= abi.TASK_SIZE and addr >> 47 != 0:
+                return from_fault(signum, abi.SEGV_MAPERR, addr)
+            mapped = kernel.space.areas.at(addr) is not None
+            return from_fault(signum, abi.SEGV_ACCERR if mapped else abi.SEGV_MAPERR, addr)
+        if vector in AT_INSTRUCTION:
+            return from_fault(signum, AT_INSTRUCTION[vector], self._engine.read("rip"))
+        if vector in (X87, SIMD):
+            return from_fault(signum, self._floating_code(vector), self._engine.read("rip"))
+        if vector == ALIGNMENT:
+            return from_fault(signum, abi.BUS_ADRALN, 0)
+        return from_kernel(signum)
+
+    def _floating_code(self, vector: int) -> int:
+        if vector == SIMD:
+            mxcsr = self._engine.read("mxcsr")
+            raised = mxcsr & ~(mxcsr >> 7)
+        else:
+            raised = self._engine.read("fpsw") & ~self._engine.read("fpcw")
+        return next((code for bit, code in FLOATING if raised & bit), 0)
+
+    def to_user(self, kernel: Kernel, task: Task) -> bool:
+        """Deliver what *task* is to be told before it runs on; False when it does not run on.
+
+        Raises OutOfFrames.
+        """
+        kernel.signalled = False
+        if task.returns:
+            task.returns = False
+            self._return(kernel, task)
+        while (delivery := next_delivery(kernel, task)) is not None:
+            try:
+                self._frames.push(kernel.mem, task, delivery)
+            except GuestFault:
+                undeliverable(kernel, task, delivery.info.signum)
+            else:
+                delivered(task, delivery)
+        if task.restart >= 0:  # no handler ran after all
+            self._frames.repeat_call(task.restart)
+            task.restart = -1
+        kernel.signalled = False
+        return not task.ended and not task.process.stopped and kernel.exit is None
+
+    def _return(self, kernel: Kernel, task: Task) -> None:
+        try:
+            mask, altstack = self._frames.pop(kernel.mem)
+        except (GuestFault, BadFrame, BadState):
+            bad_frame(kernel, task)
+            return
+        task.sp = self._frames.stack_pointer()
+        returned(kernel, task, mask, altstack, on_altstack(task))

@@ -1,0 +1,29 @@
+"""The rows of the table for signals and timers."""
+
+from __future__ import annotations
+
+from syscalls import kill, signals, sigwait
+from syscalls.kinds import PID, SIGNAL, SIZE, choice, in_struct, out_struct
+from syscalls.row import NEVER, NUMBER, ZERO, Syscall
+
+HOW = choice("how", "SIG_")
+SIGSET, NEW_SIGSET = in_struct("sigset", 8), out_struct("sigset", 8)
+SIGINFO, NEW_SIGINFO = in_struct("siginfo", 128), out_struct("siginfo", 128)
+TIMESPEC = in_struct("timespec", 16)
+
+ROWS: tuple[Syscall, ...] = (
+    Syscall(13, "rt_sigaction", (SIGNAL, in_struct("sigaction", 32), out_struct("sigaction", 32), SIZE), ZERO,
+            signals.rt_sigaction),
+    Syscall(14, "rt_sigprocmask", (HOW, SIGSET, NEW_SIGSET, SIZE), ZERO, signals.rt_sigprocmask),
+    Syscall(15, "rt_sigreturn", (), NUMBER, sigwait.rt_sigreturn),
+    Syscall(34, "pause", (), NEVER, sigwait.pause),
+    Syscall(62, "kill", (PID, SIGNAL), ZERO, kill.kill),
+    Syscall(127, "rt_sigpending", (NEW_SIGSET, SIZE), ZERO, signals.rt_sigpending),
+    Syscall(128, "rt_sigtimedwait", (SIGSET, NEW_SIGINFO, TIMESPEC, SIZE), NUMBER, sigwait.rt_sigtimedwait),
+    Syscall(129, "rt_sigqueueinfo", (PID, SIGNAL, SIGINFO), ZERO, kill.rt_sigqueueinfo),
+    Syscall(130, "rt_sigsuspend", (SIGSET, SIZE), NEVER, sigwait.rt_sigsuspend),
+    Syscall(131, "sigaltstack", (in_struct("stack_t", 24), out_struct("stack_t", 24)), ZERO, signals.sigaltstack),
+    Syscall(200, "tkill", (PID, SIGNAL), ZERO, kill.tkill),
+    Syscall(234, "tgkill", (PID, PID, SIGNAL), ZERO, kill.tgkill),
+    Syscall(297, "rt_tgsigqueueinfo", (PID, PID, SIGNAL, SIGINFO), ZERO, kill.rt_tgsigqueueinfo),
+)  # fmt: skip
