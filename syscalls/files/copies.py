@@ -1,16 +1,16 @@
 """Moving bytes between files without the guest's memory, and files that never had a name.
 
-sendfile, copy_file_range, preadv, pwritev, memfd_create.  splice and its like work on pipes only, and are EINVAL, on
-which programs copy by themselves.
+sendfile, copy_file_range, preadv, pwritev, memfd_create.
 """
 
 from __future__ import annotations
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, ESPIPE, SyscallError
-from syscalls.files import opened, transfer
+from syscalls.files import opened, splices, transfer
 from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.paths import facts_of, text
+from syscalls.files.pollable import Pollable
 from syscalls.files.sizes import room
 from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
@@ -70,7 +70,10 @@ def sendfile(k: Kernel, t: Task, out_fd: int, in_fd: int, offset: int, size: int
     if not source.seekable or isinstance(source, Directory) or target.flags & abi.O_APPEND:
         raise SyscallError(EINVAL)
     start, at = read_offset(k, offset, source, size), target.write_start()
-    done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
+    if isinstance(target, Pollable):
+        done = splices.send_file(k, t, source, start, target, min(size, abi.MAX_RW_COUNT))
+    else:
+        done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
     if target.seekable:
         target.position = at + done
     advance(k, offset, source, start + done)
@@ -160,11 +163,6 @@ def pwritev2(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, hi
     if flags & ~KNOWN_RWF:
         raise SyscallError(EOPNOTSUPP)
     return transfer.writev(k, t, fd, addr, count) if offset == -1 else pwritev(k, t, fd, addr, count, offset, high)
-
-
-def splice(k: Kernel, t: Task, *_: int) -> int:
-    """Fail with EINVAL, which says that these files cannot be spliced; splice(2)."""
-    raise SyscallError(EINVAL)
 
 
 def memfd_create(k: Kernel, t: Task, name: bytes, flags: int) -> int:

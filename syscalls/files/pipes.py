@@ -68,6 +68,15 @@ class Pipe(Kept):
     def writers(self) -> int:
         return sum(end.writable for end in self.ends)
 
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes, which stay."""
+        data = b""
+        for slot in self.slots:
+            if len(data) == size:
+                break
+            data += slot.data[slot.start : slot.start + size - len(data)]
+        return data
+
     def tell(self, k: Kernel, events: int, readers: bool = True, writers: bool = True) -> None:
         """Notify the ends that can be read, or written."""
         for end in list(self.ends):
@@ -157,6 +166,9 @@ class PipeEnd(Pollable):
                     if end.readable and (was_empty or end.watchers):
                         end.notify(k, READABLE)
         return done
+
+    def space(self) -> int:
+        return (self.pipe.most - len(self.pipe.slots)) * PAGE
 
     def _room(self, k: Kernel, t: Task, left: int, first: bool) -> tuple[int, bool]:
         # How much of *left* bytes goes into a page now, and whether that is the last page: where a write begins.

@@ -138,6 +138,10 @@ class Pollable(OpenFile):
         """Take what a task writes, and return how many bytes that was."""
         raise SyscallError(EINVAL)
 
+    def space(self) -> int:
+        """Return how many bytes can be given at once without waiting; 0 is none, or nobody knows."""
+        return 0
+
     def seek(self, offset: int, whence: int) -> int:
         raise SyscallError(ESPIPE)
 

@@ -17,6 +17,7 @@ from syscalls.net import address
 from syscalls.net.constants import (
     AF_INET,
     AF_INET6,
+    AF_NETLINK,
     AF_UNIX,
     IPPROTO_IP,
     IPPROTO_TCP,
@@ -30,6 +31,7 @@ from syscalls.net.constants import (
     SOMAXCONN,
 )  # fmt: skip
 from syscalls.net.messages import socket_of
+from syscalls.net.netlink import NetlinkSocket
 from syscalls.net.sockets import RECEIVE, SEND, Socket
 from syscalls.net.tcp import TcpSocket
 from syscalls.net.udp import UdpSocket
@@ -52,6 +54,12 @@ def make(k: Kernel, family: int, kind: int, protocol: int) -> Socket:
         if kind not in (SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW):
             raise SyscallError(ESOCKTNOSUPPORT)
         return UnixSocket(k, family, SOCK_DGRAM if kind == SOCK_RAW else kind, 0)
+    if family == AF_NETLINK:
+        if kind not in (SOCK_RAW, SOCK_DGRAM):
+            raise SyscallError(ESOCKTNOSUPPORT)
+        if protocol:
+            raise SyscallError(EPROTONOSUPPORT)  # NETLINK_ROUTE is 0
+        return NetlinkSocket(k, family, kind, protocol)
     if family not in (AF_INET, AF_INET6):
         raise SyscallError(EAFNOSUPPORT)
     if kind == SOCK_STREAM and protocol in (IPPROTO_IP, IPPROTO_TCP):

@@ -21,7 +21,7 @@ def options(name: str) -> Handler:
     return later("syscalls.net.options", name)
 
 
-LOOPBACK = "AF_UNIX, and TCP and UDP of AF_INET and AF_INET6 over the loopback device, which is the only one."
+LOOPBACK = "AF_UNIX, and TCP and UDP of AF_INET and AF_INET6 over the loopback device; NETLINK_ROUTE lists it."
 LENGTH = inout_struct("socklen", 4)
 MSG = in_struct("msghdr", 56)
 BESIDE = "Beside the bytes: descriptors and credentials of AF_UNIX; MSG_OOB and MSG_ERRQUEUE are not there."

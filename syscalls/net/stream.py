@@ -31,6 +31,9 @@ class Stream(Socket):
         """Return how many bytes can be sent now."""
         raise NotImplementedError
 
+    def space(self) -> int:
+        return self.room() if self.state == CONNECTED and not self.error and not self.shut & SEND else 0
+
     @property
     def roomy(self) -> bool:
         """Whether there is so much room that POLLOUT says so."""

@@ -245,7 +245,7 @@ class UnixSocket(Stream):
         if target.is_full or target.queued >= self.sending:
             self.sleep(k, t, "send to", out.flags, side=ROOM, at=target.number)
         data = out.source.read(0, size) if size else b""
-        packet = Packet(data, truesize(size), packed(AF_UNIX, self.local))
+        packet = Packet(data, truesize(size), packed(AF_UNIX, self.local) if self.local else b"")
         packet.files, packet.credentials = out.files, out.credentials
         for file in out.files:
             file.refs += 1

@@ -34,6 +34,13 @@ def event(g: Guest, events: int, data: int = 7) -> int:
     return g.put(abi.EPOLL_EVENT.pack(events, data), IN)
 
 
+def filled(g: Guest, data: bytes) -> int:
+    """A pipe that holds *data*; return the descriptor for reading."""
+    reader, writer = pipe(g)
+    assert g.call(1, writer, g.put(data, 3000), len(data)) == len(data)
+    return reader
+
+
 def fired(g: Guest) -> int:
     """An epoll instance that watches an event counter which is not 0."""
     return watching(g, g.call(EVENTFD2, 1, 0))
@@ -125,6 +132,11 @@ CASES: dict[str, Case] = {
     "timerfd_gettime": Case(
         lambda g: ((timer(g, 1, 0, 3, 0), BUFFER), 0), lambda g: (timer(g), BAD), lambda g: ((1, BUFFER), EINVAL),
         lambda g: struct.unpack("<4q", g.get(32)) == (1, 0, 3, 0),
+    ),
+    "splice": Case(
+        lambda g: ((filled(g, b"hello"), 0, pipe(g)[1], 0, 9, 0), 5), None,
+        lambda g: ((1, 0, 1, 0, 9, 0), EBADF),
+        lambda g: g.call(0, 5, BUFFER, 9) == 5 and g.get(5) == b"hello",
     ),
     "epoll_pwait2": Case(
         lambda g: ((fired(g), BUFFER, 8, g.put(struct.pack("<qq", 1, 0), IN), 0, 8), 1),

@@ -26,7 +26,8 @@ HEADERS = (
 # The kernel's own numbers, which no header gives to programs; each has its source beside it in abi.py.
 PRIVATE = {"TASK_SIZE", "MMAP_MIN_ADDR", "MAX_MAP_COUNT", "MAX_RW_COUNT", "N_SIGNALS", "IOV_MAX", "SIG_DFL", "SIG_IGN",
            "R_OK", "W_OK", "X_OK", "F_OK", "O_ASYNC", "SIGSET_SIZE", "ROBUST_LIST_HEAD_SIZE", "RSEQ_SIZE", "UTIME_NOW",
-           "UTIME_OMIT", "EFD_SEMAPHORE"}  # fmt: skip
+           "UTIME_OMIT", "EFD_SEMAPHORE",
+           "SPLICE_F_MOVE", "SPLICE_F_NONBLOCK", "SPLICE_F_MORE", "SPLICE_F_GIFT"}  # fmt: skip
 # Constants that came after the oldest headers we build with (Linux 6.1).
 NEW = {"MADV_GUARD_INSTALL", "MADV_GUARD_REMOVE", "AT_HWCAP3", "AT_HWCAP4", "AT_RSEQ_FEATURE_SIZE", "AT_RSEQ_ALIGN",
        "SA_EXPOSE_TAGBITS", "MAP_32BIT"}  # fmt: skip
