@@ -40,6 +40,7 @@ JOINED = 0.2  # how often two plans are put together
 CHANGES = (1, 1, 1, 2, 2, 3)  # how many at once
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
 HINTS_EVERY = 500  # runs after which the constants of code that is new are asked for
+TRIES, REMEMBERED = 4, 200_000  # for a plan that was not run; plans
 BLIND_BYTES = 64
 
 
@@ -101,6 +102,7 @@ class Search:
         self.executions = 0
         self._fresh: list[Entry] = []  # not yet made small
         self._parent: Entry | None = None
+        self._tried: set[int] = set()  # hashes of plans
         self._left = 0  # runs of its turn ...
         self._since = 0  # ... which change nothing before this call ...
         self._sites = Sites()  # ... and these sites
@@ -146,7 +148,7 @@ class Search:
         if not self._left:
             self._begin_turn(self._choose())
         self._left -= 1
-        self.run(self._next())
+        self.run(self._untried())
 
     def _begin_turn(self, parent: Entry) -> None:
         rng, calls = self._rng, len(parent.sites.calls)
@@ -245,6 +247,18 @@ class Search:
         for _ in range(rng.choice(CHANGES)):
             plan = self.changed(plan, self._sites, rng, parent.hints, self._since)
         return Plan(plan.answers[:MAX_ANSWERS])
+
+    def _untried(self) -> Plan:
+        # A fifth of all changes lead to a plan that was run before.
+        if len(self._tried) > REMEMBERED:
+            self._tried.clear()
+        plan = self._next()
+        for _ in range(TRIES):
+            if hash(plan) not in self._tried:
+                break
+            plan = self._next()
+        self._tried.add(hash(plan))
+        return plan
 
     def _is_late(self, answer: Answer) -> bool:
         return not self._since or self._sites.first_call(answer) >= self._since
