@@ -74,15 +74,21 @@ make: Callable[[Iterable[object]], Vma] = Vma._make
 """Build an area from its seven fields: half the cost of calling the class, on a path that every mapping call takes."""
 
 
+MOST_SEARCHES = 16
+"""How many searches for room are remembered, so that the next one does not begin at the top again."""
+
+
 class VmaList:
     """Non-overlapping areas in order of address."""
 
-    __slots__ = ("areas", "size", "starts")
+    __slots__ = ("_full", "areas", "size", "starts")
 
     def __init__(self, areas: list[Vma] | None = None) -> None:
         self.areas: list[Vma] = sorted(areas or [], key=lambda area: area.start)
         self.size = sum(area.end - area.start for area in self.areas)  # bytes mapped in all
         self.starts: list[int] = [area.start for area in self.areas]
+        # What searches found out: (high, align, size) -> a start above which nothing as large, or larger, is free.
+        self._full: dict[tuple[int, int, int], int] = {}
 
     def __iter__(self) -> Iterator[Vma]:
         return iter(self.areas)
@@ -94,6 +100,7 @@ class VmaList:
         """Return an independent list of the same areas."""
         twin = VmaList.__new__(VmaList)
         twin.areas, twin.starts, twin.size = self.areas[:], self.starts[:], self.size
+        twin._full = dict(self._full)
         return twin
 
     def _first(self, addr: int) -> int:
@@ -129,6 +136,8 @@ class VmaList:
         first, last = self._first(lo), bisect_left(self.starts, hi)
         if first >= last:
             return []
+        if self._full:
+            self._full = {search: start for search, start in self._full.items() if start >= hi}
         taken = self.areas[first:last]
         head, tail = taken[0], taken[-1]
         if first + 1 == last and head.start == lo and head.end == hi:  # the common case
@@ -165,8 +174,10 @@ class VmaList:
 
     def change(self, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
         """Replace every mapped part of [lo, hi) by what *new* makes of it, merging where parts become equal."""
+        full = self._full
         for piece in self.remove(lo, hi):
             self.insert(new(piece))
+        self._full = full  # nothing became free
 
     def room_start(self, index: int) -> int:
         """Return where free space below area *index* ends: its start, less the gap that a stack keeps."""
@@ -180,6 +191,18 @@ class VmaList:
 
     def gap_below(self, high: int, low: int, size: int, align: int) -> int | None:
         """Return the highest multiple of *align* that starts *size* free bytes inside [low, high), or None."""
+        end = high
+        for (of, for_align, for_size), start in self._full.items():
+            if of == high and for_align == align and for_size <= size:
+                end = min(end, start + size)
+        found = self._gap_below(end, low, size, align)
+        if found is not None:
+            if len(self._full) >= MOST_SEARCHES:
+                self._full.clear()
+            self._full[high, align, size] = found
+        return found
+
+    def _gap_below(self, high: int, low: int, size: int, align: int) -> int | None:
         above = bisect_left(self.starts, high)
         # A stack just above *high* keeps its guard gap free below it.
         top = min(high, self.room_start(above)) if above < len(self.areas) else high

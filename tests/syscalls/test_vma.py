@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +81,26 @@ def test_questions_equal_the_pages(sequence: list[tuple[str, tuple[int, int], in
     wide = [at for at in fits if at % (4 * PAGE) == 0]
     assert areas.gap_below(N_PAGES * PAGE, 0, size, 4 * PAGE) == (wide[-1] if wide else None)
     assert areas.gap_above(0, N_PAGES * PAGE, size, 4 * PAGE) == (wide[0] if wide else None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_searches_remember_changes_no_answer(seed: int) -> None:
+    """A list that has found room many times finds it where one finds it that never looked before."""
+    rng, areas = Random(seed), VmaList()
+    for _ in range(150):
+        low = rng.randrange(10, 200) * PAGE
+        high = low + rng.randrange(1, 9) * PAGE
+        kind = rng.random()
+        if kind < 0.25:
+            areas.remove(low, high)
+        elif kind < 0.5:
+            areas.change(low, high, lambda area: area._replace(prot=area.prot ^ 2))
+        else:
+            search = rng.choice((150, 200)) * PAGE, 10 * PAGE, rng.choice((1, 1, 2, 5, 16)) * PAGE, PAGE
+            found = areas.gap_below(*search)
+            assert found == VmaList(areas.areas).gap_below(*search)
+            if found is not None:
+                areas.insert(Vma(found, found + search[2], rng.choice((1, 3))))
 
 
 def test_a_stack_keeps_its_gap_free() -> None:
