@@ -4,40 +4,67 @@ from __future__ import annotations
 
 from syscalls import abi, auxv
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
-from syscalls.light import TYPE_CHECKING
-from syscalls.sending import is_ignored
-from syscalls.tree import ProcessFacts, SignalSets, VmSizes
+from syscalls.light import TYPE_CHECKING, replace
+from syscalls.tree import Identity, ProcessFacts, SignalSets, VmSizes
 from syscalls.vma import GROWSDOWN, Vma
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
+    from syscalls.processes import Process
     from syscalls.tree import Node
 
 
-def process_facts(k: Kernel) -> ProcessFacts:
-    """Return the view of *k* that its tree renders."""
-    program = k.program
+def tree_facts(k: Kernel) -> ProcessFacts:
+    """Return the view of *k* that its tree renders: of the first process, and through it of all others."""
+    return replace(
+        process_facts(k, k.first),
+        vm=lambda: whole(k),
+        tids=lambda: sorted(k.tasks),
+        cpu_ns=k.clock.cpu_ns,
+        others=lambda pid: process_facts(k, k.processes[pid]) if pid in k.processes else None,
+        pids=lambda: sorted(k.processes),
+        current=lambda: k.process.pid,
+        opened=lambda: opened_nodes(k),
+        spaces=lambda: dict.fromkeys(each.space for each in k.processes.values() if each.ended is None),
+        who=lambda: (k.process.ids.euid, k.process.ids.egid),
+    )
+
+
+def process_facts(k: Kernel, process: Process) -> ProcessFacts:
+    """Return the view of *process*.  One that has ended has no memory, no descriptors and no threads any more."""
+    program = process.program
     return ProcessFacts(
         name=program.name,
         exe=program.exe,
         program=program.read_file,
-        command_line=lambda: stretch(k, program.arg_range),
-        environment=lambda: stretch(k, program.env_range),
+        command_line=lambda: stretch(process, program.arg_range),
+        environment=lambda: stretch(process, program.env_range),
         auxv=lambda: auxv.pack(program.auxv),
-        maps=k.space.maps,
-        vm=lambda: vm_sizes(k),
-        tids=lambda: sorted(k.tasks),
-        comm=lambda tid: k.tasks[tid].comm,
-        fds=lambda: {fd: k.files.get(fd).place for fd in k.files.fds()},
-        rlimits=lambda: k.rlimits,
-        signals=lambda: signal_sets(k),
-        no_new_privs=lambda: k.main.no_new_privs,
-        cpus=lambda tid: k.tasks[tid].cpus,
+        maps=lambda: process.space.maps() if process.ended is None else "",
+        vm=lambda: vm_sizes(process),
+        tids=lambda: sorted(task.tid for task in k.tasks_of(process)),
+        comm=lambda tid: k.tasks[tid].comm if tid in k.tasks else program.name,
+        fds=lambda: {fd: process.files.get(fd).place for fd in process.files.fds()},
+        rlimits=lambda: process.rlimits,
+        signals=lambda: signal_sets(k, process),
+        no_new_privs=lambda: any(task.no_new_privs for task in k.tasks_of(process)),
+        cpus=lambda tid: k.tasks[tid].cpus if tid in k.tasks else k.world.cpus.mask,
         monotonic_ns=k.clock.monotonic_ns,
-        cpu_ns=k.clock.cpu_ns,
-        cwd=lambda: k.cwd,
-        opened=lambda: opened_nodes(k),
-        spaces=lambda: dict.fromkeys(each.space for each in k.processes.values() if each.ended is None),
+        cpu_ns=lambda: k.clock.duration_ns(k.ticks_of(process)),
+        cwd=lambda: process.cwd,
+        identity=lambda: identity(k, process),
+    )
+
+
+def identity(k: Kernel, process: Process) -> Identity:
+    """Return who *process* is, and what it does."""
+    ids, state = process.ids, "S (sleeping)"
+    if process.ended is not None:
+        state = "Z (zombie)"
+    elif any(task.wait is None for task in k.tasks_of(process)):
+        state = "R (running)"
+    return Identity(
+        process.pid, process.ppid, process.pgid, process.sid, ids.users, ids.main, ids.groups, process.umask, state
     )
 
 
@@ -47,33 +74,35 @@ def opened_nodes(k: Kernel) -> list[Node]:
     return [file.node for file in files if file.node is not None]
 
 
-def stretch(k: Kernel, span: tuple[int, int]) -> bytes:
+def stretch(process: Process, span: tuple[int, int]) -> bytes:
     """Return the guest's bytes of *span*; none when they are gone, as /proc/self/cmdline shows then."""
     start, end = span
     try:
-        return k.mem.read(start, end - start)
+        return process.mem.read(start, end - start)
     except GuestFault:
         return b""
 
 
-def resident(k: Kernel, area: Vma) -> int:
+def resident(process: Process, area: Vma) -> int:
     """Return how many bytes of *area* have frames."""
-    return k.mem.resident(area.start, (area.end - area.start) // PAGE).count(1) * PAGE
+    return process.mem.resident(area.start, (area.end - area.start) // PAGE).count(1) * PAGE
 
 
-def vm_sizes(k: Kernel) -> VmSizes:
-    """Return the sizes of the address space."""
-    program, areas = k.program, list(k.space.areas)
-    segments = program.segments
+def vm_sizes(process: Process) -> VmSizes:
+    """Return the sizes of the address space; all 0 for a process that has none any more."""
+    if process.ended is not None:
+        return VmSizes()
+    program, space = process.program, process.space
+    areas, segments = list(space.areas), program.segments
     code = [(addr, addr + size) for addr, size, prot, _ in segments if prot & PROT_EXEC] or [(0, 0)]
     data = [(addr, addr + size) for addr, size, prot, _ in segments if prot & PROT_WRITE] or [(0, 0)]
-    in_memory = {area.start: resident(k, area) for area in areas}
+    in_memory = {area.start: resident(process, area) for area in areas}
     return VmSizes(
-        total=k.space.total(),
-        peak=k.space.peak,
+        total=space.total(),
+        peak=space.peak,
         resident=sum(in_memory.values()),
         resident_file=sum(size for area in areas if (size := in_memory[area.start]) and area.backing is not None),
-        data=k.space.total_data(),
+        data=space.total_data(),
         stack=sum(area.end - area.start for area in areas if area.flags & GROWSDOWN),
         text=sum(area.end - area.start for area in areas if area.backing and area.prot == PROT_READ | PROT_EXEC),
         tables=page_tables(areas),
@@ -81,13 +110,19 @@ def vm_sizes(k: Kernel) -> VmSizes:
         end_code=code[-1][1],
         start_data=data[0][0],
         end_data=data[-1][1],
-        start_brk=k.space.start_brk,
+        start_brk=space.start_brk,
         start_stack=program.arg_range[0] or program.stack[1],
         arg_start=program.arg_range[0],
         arg_end=program.arg_range[1],
         env_start=program.env_range[0],
         env_end=program.env_range[1],
     )
+
+
+def whole(k: Kernel) -> VmSizes:
+    """Return the sizes of all address spaces together, each counted once."""
+    spaces = {each.space: each for each in k.processes.values() if each.ended is None}
+    return VmSizes(*map(sum, zip(*map(vm_sizes, spaces.values()), strict=True)))
 
 
 def page_tables(areas: list[Vma]) -> int:
@@ -102,13 +137,14 @@ def page_tables(areas: list[Vma]) -> int:
     return tables * PAGE
 
 
-def signal_sets(k: Kernel) -> SignalSets:
-    """Return the signal masks of the process."""
+def signal_sets(k: Kernel, process: Process) -> SignalSets:
+    """Return the signal masks of *process* and of its first thread."""
     ignored = caught = 0
-    for signum, (handler, *_) in k.actions.items():
+    for signum, (handler, *_) in process.actions.items():
         bit = 1 << (signum - 1)
         if handler == abi.SIG_IGN:
             ignored |= bit
-        elif handler != abi.SIG_DFL and not is_ignored(k.actions, signum):
+        elif handler != abi.SIG_DFL:
             caught |= bit
-    return SignalSets(k.process.pending, k.main.sigmask, ignored, caught)
+    tasks = k.tasks_of(process)
+    return SignalSets(process.pending, tasks[0].sigmask, ignored, caught) if tasks else SignalSets()

@@ -448,10 +448,10 @@ class Kernel:
     def tree(self) -> Tree:
         """The guest's files, built when one is first looked at."""
         if self._tree is None:
-            from syscalls.facts import process_facts
+            from syscalls.facts import tree_facts
             from syscalls.tree import build
 
-            self._tree = build(self.world, process_facts(self))
+            self._tree = build(self.world, tree_facts(self))
         return self._tree
 
     def tree_state(self) -> TreeState | None:

@@ -34,12 +34,12 @@ def uname(k: Kernel, t: Task, addr: int) -> int:
 
 def sysinfo(k: Kernel, t: Task, addr: int) -> int:
     """Store uptime, memory and the number of processes; sysinfo(2).  No load, no swap, one byte a unit."""
-    from syscalls.facts import vm_sizes
+    from syscalls.facts import whole
     from syscalls.tree.system import free_memory
 
     uptime = -(-k.clock.monotonic_ns() // NS)  # rounded up, as do_sysinfo does
     total = k.world.memory.total
-    free = free_memory(k.world, vm_sizes(k).resident)  # the same as MemFree of /proc/meminfo
+    free = free_memory(k.world, whole(k).resident)  # the same as MemFree of /proc/meminfo
     k.mem.write(addr, abi.SYSINFO.pack(uptime, 0, 0, 0, total, free, 0, 0, 0, 0, len(k.tasks), 0, 0, 1))
     return 0
 

@@ -362,6 +362,7 @@ class PageTables:
             self.ram.give_back(frame, 1)
         self._tables.clear()
         self._table_frames.clear()
+        self.lazy = None  # what asks for an address now gets a fault, not a frame
 
     def make_supervisor(self, addr: int) -> None:
         """Take *addr*'s page away from ring 3; it stays with the CPU's own set-up."""

@@ -99,13 +99,13 @@ def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:
 
     if b"fd/" not in path and b"/std" not in path:
         return None
-    folder = f"/proc/{k.main.pid}/fd"
     node = locate(k, dirfd, path, follow=False).node
     for _ in range(40):  # MAXSYMLINKS
         if not isinstance(node, Link) or node.parent is None:
             return None
-        if node.parent.path == folder:
-            return k.files.get(int(node.name))
+        if node.parent.path.startswith("/proc/") and node.parent.name == "fd":
+            process = k.processes.get(int(node.parent.path.split("/")[2]))
+            return k.files.get(-1) if process is None else process.files.get(int(node.name))
         node = tree_of(k).locate(node.target, node.parent, follow=False).node
     raise SyscallError(ELOOP)
 
@@ -119,9 +119,9 @@ def facts_of(k: Kernel, node: Node) -> Facts:
     rdev = node.rdev if isinstance(node, Device) else (0, 0)
     facts = Facts(node.path, node.mode, 0, node.inode, mount.device, 1, rdev, filesystem)
     facts = opened.live(facts, node)
-    if filesystem == PROC and facts.place.startswith(f"/proc/{k.main.pid}"):
-        return facts._replace(owner=identity(k))
-    return facts
+    number = facts.place.split("/", 3)[2] if filesystem == PROC and facts.place != "/proc" else ""
+    process = k.processes.get(int(number)) if number.isdecimal() else None
+    return facts if process is None else facts._replace(owner=(process.ids.euid, process.ids.egid))
 
 
 def facts_at(k: Kernel, dirfd: int, path: bytes, follow: bool) -> Facts:

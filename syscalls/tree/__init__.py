@@ -6,7 +6,7 @@ Nothing comes from the host but what the World binds.  Paths are text with surro
 """
 
 from syscalls.tree.build import build
-from syscalls.tree.facts import ProcessFacts, SignalSets, VmSizes
+from syscalls.tree.facts import Identity, ProcessFacts, SignalSets, VmSizes
 from syscalls.tree.nodes import Device, Directory, FileNode, Link, Node, TreeError
 from syscalls.tree.resolve import Place, Tree
 from syscalls.tree.store import Store, StoreState
@@ -18,6 +18,7 @@ __all__ = [
     "Fifo",
     "FileNode",
     "Folder",
+    "Identity",
     "Link",
     "Node",
     "Place",

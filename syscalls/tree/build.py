@@ -23,20 +23,30 @@ def build(world: World, facts: ProcessFacts) -> Tree:
     """The tree that *world* describes for the process of *facts*; directories below it are made when looked up."""
     table = mounts(world)
     store = _store(world, facts)
-    pid = str(world.process.pid)
+    first, current = world.process.pid, facts.current
     proc: dict[str, Entry] = {
         **dict(system.files(world, facts)),
-        pid: lambda: process.folder(world, facts, table),
         "mounts": Link("self/mounts"),
-        "self": Link(pid),
+        "self": Link(str(first) if current is None else lambda: str(current())),
     }
+
+    def find(name: str) -> Node | None:
+        number = process.number(name)
+        if number is None:
+            return None
+        found = facts if facts.others is None and number == first else facts.others(number) if facts.others else None
+        return None if found is None else process.folder(world, found, table)
+
+    def pids() -> list[str]:
+        return [str(pid) for pid in facts.pids() or (first,)]
+
     root = Folder(
         store,
         {
             "bin": lambda: Folder(store),
             "dev": lambda: _dev(store),
             "etc": lambda: Folder(store),
-            "proc": lambda: Directory(proc),
+            "proc": lambda: Directory(proc, 0o555, find, pids),
             "root": lambda: Folder(store, permissions=0o700),
             "sys": lambda: sysfs.root(world),
             "tmp": lambda: Folder(store, permissions=0o1777),

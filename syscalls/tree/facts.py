@@ -43,6 +43,20 @@ class SignalSets(NamedTuple):
     caught: int = 0
 
 
+class Identity(NamedTuple):
+    """Who the process is; ids are (real, effective, saved)."""
+
+    pid: int
+    ppid: int
+    pgid: int
+    sid: int
+    users: tuple[int, int, int]
+    owners: tuple[int, int, int]  # of its group
+    groups: tuple[int, ...] = ()
+    umask: int = 0o022
+    state: str = "R (running)"
+
+
 def _nothing() -> bytes:
     return b""
 
@@ -72,3 +86,8 @@ class ProcessFacts:
     who: Callable[[], tuple[int, int]] | None = None  # user and group of new files; None: the World's
     opened: Callable[[], Iterable[Node]] = tuple  # the nodes behind open descriptors
     spaces: Callable[[], Iterable[AddressSpace]] = tuple  # of all processes
+    identity: Callable[[], Identity] | None = None  # None: the World's
+    # Of the first process: what there is of others, by number, their numbers, and which of them asks.
+    others: Callable[[int], ProcessFacts | None] | None = None
+    pids: Callable[[], Sequence[int]] = tuple
+    current: Callable[[], int] | None = None  # None: the first one

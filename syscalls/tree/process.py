@@ -1,4 +1,4 @@
-"""/proc/<pid>: what the kernel shows of the one process.
+"""/proc/<pid>: what the kernel shows of a process.
 
 Formats: proc_pid_*(5) and fs/proc/{array,base,task_mmu}.c; compared with a 6.18 kernel line by line.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from syscalls import release, rlimits
 from syscalls.cpuset import CpuSet
 from syscalls.tree import cgroup
-from syscalls.tree.facts import ProcessFacts, VmSizes
+from syscalls.tree.facts import Identity, ProcessFacts, VmSizes
 from syscalls.tree.mounts import Mount
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Node, fixed, text
 from syscalls.tree.system import HZ, last_capability
@@ -66,31 +66,41 @@ def folder(world: World, facts: ProcessFacts, mounts: tuple[Mount, ...]) -> Dire
 
 def tids(world: World, facts: ProcessFacts) -> list[int]:
     """The threads, by number."""
-    return list(facts.tids()) or [world.process.pid]
+    return list(facts.tids()) or [identity(world, facts).pid]
+
+
+def identity(world: World, facts: ProcessFacts) -> Identity:
+    """Who the process is."""
+    if facts.identity is not None:
+        return facts.identity()
+    me = world.process
+    users, owners = (me.uid, me.euid, me.euid), (me.gid, me.egid, me.egid)
+    return Identity(me.pid, me.ppid, me.pid, me.pid, users, owners)
 
 
 def _shared(world: World, facts: ProcessFacts, tid: int | None = None) -> dict[str, Entry]:
     # What the process and each of its threads have alike.
-    number = world.process.pid if tid is None else tid
+    of = identity(world, facts).pid if tid is None else tid
     return {
-        "comm": text(lambda: f"{comm(facts, number)}\n", 0o644),
-        "stat": text(lambda: stat(world, facts, number)),
-        "status": text(lambda: status(world, facts, number)),
+        "comm": text(lambda: f"{comm(facts, of)}\n", 0o644),
+        "stat": text(lambda: stat(world, facts, of)),
+        "status": text(lambda: status(world, facts, of)),
     }
 
 
-def _number(name: str) -> int | None:
+def number(name: str) -> int | None:
+    """The number that *name* spells, as the kernel spells it; None for another name."""
     plain = name.isascii() and name.isdecimal() and len(name) <= 10 and str(int(name)) == name
     return int(name) if plain else None
 
 
 def _task(world: World, facts: ProcessFacts, name: str) -> Node | None:
-    tid = _number(name)
+    tid = number(name)
     return Directory(_shared(world, facts, tid)) if tid in tids(world, facts) else None
 
 
 def _fd(facts: ProcessFacts, name: str) -> Node | None:
-    fd, open_files = _number(name), facts.fds()
+    fd, open_files = number(name), facts.fds()
     return Link(open_files[fd]) if fd is not None and fd in open_files else None
 
 
@@ -102,20 +112,20 @@ def comm(facts: ProcessFacts, tid: int) -> str:
 
 def status(world: World, facts: ProcessFacts, tid: int) -> str:
     """/proc/<pid>/status; lines that came with a later kernel are left out of an older World."""
-    who, vm, signals = world.process, facts.vm(), facts.signals()
+    who, vm, signals = identity(world, facts), facts.vm(), facts.signals()
     kernel = release.parse(world.uname.release)
     everything = (1 << last_capability(world) + 1) - 1
-    capable = everything if who.euid == 0 else 0
+    capable = everything if who.users[1] == 0 else 0
     name = comm(facts, tid).replace("\\", "\\\\").replace("\n", "\\n")
     width = world.possible.highest + 1
     cpus = CpuSet(facts.cpus(tid)) if facts.cpus else world.cpus
     queue = (rlimits.initial(world) if facts.rlimits is None else facts.rlimits())[11][0]
     nodes = ",".join(["00000000"] * (MAX_NODES // 32 - 1) + ["00000001"])
     lines = [
-        f"Name:\t{name}", "Umask:\t0022", "State:\tR (running)", f"Tgid:\t{who.pid}", "Ngid:\t0", f"Pid:\t{tid}",
-        f"PPid:\t{who.ppid}", "TracerPid:\t0", f"Uid:\t{who.uid}\t{who.euid}\t{who.euid}\t{who.euid}",
-        f"Gid:\t{who.gid}\t{who.egid}\t{who.egid}\t{who.egid}", "FDSize:\t64", "Groups:\t ", f"NStgid:\t{who.pid}",
-        f"NSpid:\t{tid}", f"NSpgid:\t{who.pid}", f"NSsid:\t{who.pid}",
+        f"Name:\t{name}", f"Umask:\t{who.umask:04o}", f"State:\t{who.state}", f"Tgid:\t{who.pid}", "Ngid:\t0",
+        f"Pid:\t{tid}", f"PPid:\t{who.ppid}", "TracerPid:\t0", f"Uid:\t{ids(who.users)}",
+        f"Gid:\t{ids(who.owners)}", "FDSize:\t64", f"Groups:\t{' '.join(map(str, who.groups))} ", f"NStgid:\t{who.pid}",
+        f"NSpid:\t{tid}", f"NSpgid:\t{who.pgid}", f"NSsid:\t{who.sid}",
         *(f"{title}:\t{size >> 10:>8} kB" for title, size in _vm_rows(vm)),
         "CoreDumping:\t0",
         *([f"THP_enabled:\t{int(world.thp.pmd_size is not None)}"] if kernel >= (5, 0) else []),
@@ -133,6 +143,11 @@ def status(world: World, facts: ProcessFacts, tid: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ids(three: tuple[int, int, int]) -> str:
+    """Real, effective and saved id, and the effective one again, which counts for files."""
+    return "\t".join(map(str, (*three, three[1])))
+
+
 def _vm_rows(vm: VmSizes) -> list[tuple[str, int]]:
     anonymous = vm.resident - vm.resident_file
     return [
@@ -145,13 +160,13 @@ def _vm_rows(vm: VmSizes) -> list[tuple[str, int]]:
 
 def stat(world: World, facts: ProcessFacts, tid: int) -> str:
     """/proc/<pid>/stat: the 52 fields of proc_pid_stat(5)."""
-    who, vm, signals = world.process, facts.vm(), facts.signals()
+    who, vm, signals = identity(world, facts), facts.vm(), facts.signals()
     started = world.clock.monotonic * HZ // 10**9
     used = facts.cpu_ns() * HZ // 10**9
     low = 0x7FFF_FFFF  # fields 31 to 34 show the signals below 32 only
     soft_rss = (rlimits.initial(world) if facts.rlimits is None else facts.rlimits())[5][0]
     fields = [
-        tid, f"({comm(facts, tid)})", "R", who.ppid, who.pid, who.pid, 0, -1, 4194304,  # to flags: PF_RANDOMIZE
+        tid, f"({comm(facts, tid)})", who.state[0], who.ppid, who.pgid, who.sid, 0, -1, 4194304,  # to flags
         0, 0, 0, 0, used, 0, 0, 0, 20, 0, len(tids(world, facts)), 0, started,  # faults, times, priority, to starttime
         vm.total, vm.resident // PAGE, soft_rss, vm.start_code, vm.end_code, vm.start_stack, 0, 0,  # to kstkeip
         signals.pending & low, signals.blocked & low, signals.ignored & low, signals.caught & low,
