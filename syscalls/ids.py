@@ -68,7 +68,7 @@ def getsid(k: Kernel, t: Task, pid: int) -> int:
 
 def setpgid(k: Kernel, t: Task, pid: int, pgid: int) -> int:
     """Move *pid*, the caller or a child of it that runs no program of its own yet, into a group; setpgid(2)."""
-    if pgid < 0:
+    if (pgid or pid) < 0:
         raise SyscallError(EINVAL)
     target = t.process if pid in (0, t.pid) else k.processes.get(pid)
     if target is None or (target is not t.process and target.ppid != t.pid):

@@ -6,14 +6,13 @@ moved nothing yet.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, ESPIPE, SyscallError
 from syscalls.files import transfer
 from syscalls.files.opened import Directory, OpenFile
 from syscalls.files.pipes import PAGE, PipeEnd
 from syscalls.files.pollable import Pollable, Source
+from syscalls.light import TYPE_CHECKING
 from syscalls.waits import Blocked
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ import pytest
 from emu.image import elf
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
+from fixtures import store
+from fixtures.native import compile_program
 from syscalls.world import Process, Uname, World
 
 
@@ -84,3 +86,17 @@ def test_file_calls_do_what_they_do_natively(native: Callable[..., Path], tmp_pa
     assert here.splitlines() == there.splitlines()
     left = {file.name for file in (tmp_path / "there").iterdir()} if through else set()
     assert {file.name for file in (tmp_path / "here").iterdir()} == left
+
+
+def test_processes_do_what_they_do_natively(tmp_path: Path) -> None:
+    """Some 200 steps with glibc: children, what they share, programs and scripts, waiting, who they are."""
+    path = compile_program(store.ROOT / "tests" / "native" / "processes.c", base=("-static", "-O1", "-w"))
+    (tmp_path / "work").mkdir()
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True, cwd=tmp_path / "work").stdout
+    process = Process(uid=os.getuid(), euid=os.geteuid(), gid=os.getgid(), egid=os.getegid())
+
+    outcome, here = run_static(path, replace(host_world(), cwd="/tmp/work", process=process))
+
+    assert outcome.exit_status == 0, outcome
+    assert len(there.splitlines()) > 150
+    assert here.splitlines() == there.splitlines()
