@@ -20,6 +20,7 @@ from syscalls.delivery import restore_mask
 from syscalls.ending import end_process
 from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
+from syscalls.files.opened import STDIN, Stream
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
@@ -120,6 +121,7 @@ class Kernel:
         # Asked when no task can run, with the next deadline: True if it made one able to (by what came from outside).
         self.idle: Callable[[int | None], bool] | None = None
         self.sink, self.stdin = sink, stdin
+        self.has_input: Callable[[], bool] | None = None  # whether *stdin* would not return None; None: it never does
         self.log: Callable[[SyscallEvent], None] | None = self.events.append  # None: nobody wants to know
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
@@ -413,6 +415,14 @@ class Kernel:
             if self.last_tid not in self.tasks and self.last_tid not in self.processes:
                 return self.last_tid
         raise SyscallError(EAGAIN)
+
+    def input_arrived(self) -> None:
+        """Tell whoever waits for standard input, by reading or by watching it, that there is some, or its end."""
+        self.wake(STDIN)
+        for process in self.processes.values():
+            for file in process.files.open_files():
+                for watch in file.watchers if isinstance(file, Stream) and not file.number else ():
+                    watch.epoll.told(self, watch, abi.POLLIN | abi.POLLRDNORM)
 
     def new_number(self) -> int:
         """Return the number of a new pipe, socket or the like."""

@@ -36,6 +36,7 @@ class Host:
     def __init__(self) -> None:
         self._data = b""
         self._ended = False
+        self._readable = False  # the host has something that was not read yet, or the end
         self._arrived: list[int] = []  # signals that the guest was not told of yet
         self._send: Callable[[int], None] = lambda _: None
         self._kernel: Kernel
@@ -48,13 +49,32 @@ class Host:
         """Let *kernel* use the streams; *send* hands the guest a signal."""
         self._kernel, self._send = kernel, send
         kernel.sink, kernel.stdin, kernel.idle = write, self.take, self.idle
+        kernel.has_input = self.has_input
 
     def take(self, size: int) -> bytes | None:
         """Return up to *size* bytes of standard input: none at its end, None when there are none yet."""
+        if self._readable and not self._data:
+            self._fetch(size)
+            ended, self._ended = self._ended, self._ended and not self._terminal
+            if ended:
+                return b""
         if not self._data and not self._ended:
             return None
         part, self._data = self._data[:size], self._data[size:]
         return part
+
+    def has_input(self) -> bool:
+        """Say whether :meth:`take` would return something, as far as the host was asked."""
+        return bool(self._data) or self._ended or self._readable
+
+    def _fetch(self, size: int) -> None:
+        # Read what the host has, which is something, or the end.
+        self._readable = False
+        try:
+            self._data = os.read(0, min(size, 1 << 16))
+        except OSError:  # closed, or not open for reading: for the guest it has ended
+            self._data = b""
+        self._ended = not self._data
 
     def idle(self, deadline: int | None) -> bool:
         """Wait for what a task of the guest waits for from outside; False when none does.  *deadline*: monotonic ns."""
@@ -75,12 +95,13 @@ class Host:
             return True
         if not found:
             return False
-        try:
-            self._data = os.read(0, min(wait.data if wait else 1, 1 << 16))
-        except OSError:  # closed, or not open for reading: for the guest it has ended
-            self._data = b""
-        self._ended = not self._data
-        kernel.wake(STDIN)
+        wanted = wait.data if wait else 0
+        if not wanted:  # somebody only wants to know
+            self._readable = True
+            kernel.input_arrived()
+            return True
+        self._fetch(wanted)
+        kernel.input_arrived()
         if self._ended and self._terminal:
             self._ended = False  # Ctrl-D ends one read, not the terminal
         return True

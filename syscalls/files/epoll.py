@@ -12,7 +12,7 @@ from collections import deque
 from syscalls import abi
 from syscalls.delivery import use_mask
 from syscalls.errno import EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, EPERM, SyscallError
-from syscalls.files.opened import OpenFile
+from syscalls.files.opened import STDIN, OpenFile, Stream
 from syscalls.files.pollable import READABLE, Pollable, Watch
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
@@ -33,12 +33,13 @@ MOST_NESTS = 4
 class Epoll(Pollable):
     """An epoll instance: what it watches, and what of that may be ready, in the order in which it became so."""
 
-    __slots__ = ("list", "watched")
+    __slots__ = ("list", "outside", "watched")
 
     def __init__(self, k: Kernel) -> None:
         super().__init__(k, "anon_inode:[eventpoll]", abi.O_RDWR)
         self.watched: dict[tuple[int, OpenFile], Watch] = {}
         self.list: deque[Watch] = deque()
+        self.outside = 0  # how many of those watched are streams of the host
 
     def ready(self, k: Kernel) -> int:
         return READABLE if any(events_of(k, watch) for watch in self.list) else 0
@@ -63,12 +64,14 @@ class Epoll(Pollable):
         """Watch *file*, known as *fd*."""
         watch = self.watched[fd, file] = Watch(self, fd, file, events, data)
         file.watchers.append(watch)
+        self.outside += isinstance(file, Stream)
         self.look(k, watch)
 
     def forget(self, watch: Watch) -> None:
         """Watch it no more."""
         del self.watched[watch.fd, watch.file]
         watch.file.watchers.remove(watch)
+        self.outside -= isinstance(watch.file, Stream)
         if watch.queued:
             self.list.remove(watch)
 
@@ -180,7 +183,8 @@ def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int |
     if timeout_ns == 0 or t.woken == TIMEOUT:
         return 0
     deadline = deadline_of(t, k.clock.monotonic_ns(), timeout_ns)
-    raise Blocked(Wait(f"epoll_wait on {epfd}", (("in", epoll.number),), deadline, restarts=False))
+    channels = (("in", epoll.number), STDIN) if epoll.outside else (("in", epoll.number),)
+    raise Blocked(Wait(f"epoll_wait on {epfd}", channels, deadline, restarts=False))
 
 
 def epoll_wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout: int) -> int:

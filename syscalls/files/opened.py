@@ -342,7 +342,12 @@ class Stream(OpenFile):
         return len(data)
 
     def ready(self, k: Kernel) -> int:
-        return abi.POLLOUT | abi.POLLWRNORM if self.number else abi.POLLIN | abi.POLLRDNORM
+        if self.number:
+            return abi.POLLOUT | abi.POLLWRNORM
+        return abi.POLLIN | abi.POLLRDNORM if k.has_input is None or k.has_input() else 0
+
+    def channels(self, events: int) -> tuple[Channel, ...]:
+        return () if self.number else (STDIN,)
 
     def seek(self, offset: int, whence: int) -> int:
         raise SyscallError(ESPIPE)

@@ -239,3 +239,24 @@ def test_shut_halves() -> None:
     assert g.call(SHUTDOWN, client, c.SHUT_WR) == 0
     assert ready(g, epfd) == [abi.POLLIN | abi.POLLRDHUP]
     assert (read(g, server), write(g, server, b"answer"), read(g, client)) == (b"", 6, b"answer")
+
+
+def test_standard_input_is_watched_without_reading_it() -> None:
+    """Poll and epoll wait until the host has something; none of it is taken by asking."""
+    g = guest()
+    k, there = g.kernel, [b""]
+    k.has_input = lambda: bool(there[0])
+    k.stdin = lambda _: there.pop() if there[0] else None
+    epfd = watching(g, 0, ET)
+    assert (ready(g, epfd), polled(g, 0)) == ([], 0)
+
+    def idle(_: int | None) -> bool:
+        there[0] = b"typed"
+        k.input_arrived()
+        return True
+
+    k.idle = idle
+    assert g.call(EPOLL_WAIT, epfd, BUFFER, 8, -1 & 0xFFFF_FFFF) == 1
+    assert ready(g, epfd) == []
+    assert polled(g, 0) == abi.POLLIN | abi.POLLRDNORM
+    assert read(g, 0) == b"typed"
