@@ -17,7 +17,9 @@ import pytest
 
 from bench.planted import PROGRAM, defect_of
 from emu.fuzz.finding import about_of, read, tree
-from emu.fuzz.plan import decode
+from emu.fuzz.grammar import CALL_ROWS
+from emu.fuzz.plan import ERRNO, Answer, Plan, decode, signed
+from syscalls.errno import EBADF, EINVAL
 
 Binary = Callable[[str], Path]
 RUNS = 400
@@ -157,18 +159,19 @@ def test_a_killed_campaign_loses_nothing(binary: Binary, tmp_path: Path) -> None
     assert list(tmp_path.rglob(".new-*")) == []
 
 
-def test_what_was_found_and_not_explained_is_explained_by_the_next(
-    campaign: Path, binary: Binary, tmp_path: Path
-) -> None:
+def test_what_was_found_and_not_explained_is_explained_by_the_next(binary: Binary, tmp_path: Path) -> None:
     """A plan in pending/ is all that a process leaves that was killed while it made a finding small."""
-    path = next(path for path in tree(campaign) if defect_of(about_of(path)) == "one")
+    refused = Answer(CALL_ROWS["sched_getaffinity"], 1, ERRNO, signed(EINVAL))
+    needless = Answer(CALL_ROWS["fcntl"], 9, ERRNO, signed(EBADF))
     (tmp_path / "pending").mkdir()
-    for name in items(campaign):
-        (tmp_path / "pending" / name).write_bytes((campaign / "corpus" / name).read_bytes())
+    (tmp_path / "pending" / "found").write_bytes(Plan((needless, refused)).encode())
     rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "1", "--tier", "hostile")
 
     assert list((tmp_path / "pending").iterdir()) == []
-    assert path.parent.name in {one.parent.name for one in tree(tmp_path)}
+    assert defects(tmp_path) == {"one"}
+    assert [response.call for path in tree(tmp_path) for response in read(path).world.responses] == [
+        "sched_getaffinity"
+    ]
 
 
 def test_interrupting_ends_a_campaign_in_order(binary: Binary, tmp_path: Path) -> None:
