@@ -143,6 +143,8 @@ class Pollable(OpenFile):
         return 0
 
     def seek(self, offset: int, whence: int) -> int:
+        if self.facts.place.startswith("anon_inode"):
+            return self.position  # noop_llseek
         raise SyscallError(ESPIPE)
 
 

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class InetSocket(Socket):
     """A socket of AF_INET or AF_INET6; *local* has port 0 while it is not bound."""
 
-    __slots__ = ("local", "remote")
+    __slots__ = ("announced", "local", "remote")
 
     def __init__(self, k: Kernel, family: int, kind: int, protocol: int) -> None:
         super().__init__(k, family, kind, protocol)
         self.local: Endpoint = (ANY4 if family == AF_INET else ANY6, 0)
         self.remote: Endpoint | None = None
+        self.announced = True  # connect has told that there is a connection
 
     def is_set(self, level: int, name: int) -> bool:
         """Say whether an option is on."""

@@ -59,8 +59,8 @@ GROUPS = (
 TCP_STATES = {"new": 7, "closed": 7, "listening": 10, "connecting": 2, "connected": 1}
 
 
-def check_level(socket: Socket, level: int) -> None:
-    """Raise what a level that is not this socket's fails with."""
+def check_level(socket: Socket, level: int, otherwise: int) -> None:
+    """Raise *otherwise* for a level that is not this socket's; EOPNOTSUPP of AF_UNIX."""
     fits = {
         SOL_SOCKET: True,
         IPPROTO_TCP: socket.protocol == IPPROTO_TCP,
@@ -68,7 +68,7 @@ def check_level(socket: Socket, level: int) -> None:
         IPPROTO_IPV6: socket.family == AF_INET6,
     }.get(level, False)
     if not fits:
-        raise SyscallError(EOPNOTSUPP if socket.family == AF_UNIX else ENOPROTOOPT)
+        raise SyscallError(EOPNOTSUPP if socket.family == AF_UNIX else otherwise)
 
 
 def setsockopt(k: Kernel, t: Task, fd: int, level: int, name: int, addr: int, size: int) -> int:
@@ -76,7 +76,7 @@ def setsockopt(k: Kernel, t: Task, fd: int, level: int, name: int, addr: int, si
     socket = socket_of(k, fd)
     if size < 0:
         raise SyscallError(EINVAL)
-    check_level(socket, level)
+    check_level(socket, level, ENOPROTOOPT)
     if level == SOL_SOCKET and name in (c.SO_LINGER, c.SO_RCVTIMEO, c.SO_SNDTIMEO):
         _set_struct(k, socket, name, addr, size)
         return 0
@@ -148,7 +148,7 @@ def getsockopt(k: Kernel, t: Task, fd: int, level: int, name: int, addr: int, si
     (room,) = INT.unpack(k.mem.read(size_addr, 4))
     if room < 0:
         raise SyscallError(EINVAL)
-    check_level(socket, level)
+    check_level(socket, level, EOPNOTSUPP)
     data = _value(k, socket, level, name)[:room]
     k.mem.write(addr, data)
     k.mem.write(size_addr, INT.pack(len(data)))

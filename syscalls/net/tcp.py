@@ -96,8 +96,9 @@ class TcpSocket(Stream, InetSocket):
         if self.state == CONNECTING:
             self._connecting(k, t)
             return
-        if self.state == CONNECTED and t.woken is not None:
-            return  # while it waited, room was made in the queue
+        if self.state == CONNECTED and not self.announced:
+            self.announced = True
+            return
         if self.state in (CONNECTED, LISTENING, CLOSED):
             raise SyscallError(EISCONN)
         to = self.way_to(raw)
@@ -113,6 +114,7 @@ class TcpSocket(Stream, InetSocket):
             listener.waiting.append(self)
         else:
             listener.establish(k, self)
+        self.announced = self.state == CONNECTED and not self.flags & abi.O_NONBLOCK
         if self.flags & abi.O_NONBLOCK:
             raise SyscallError(EINPROGRESS)
         if self.state == CONNECTING:
@@ -207,10 +209,11 @@ class TcpSocket(Stream, InetSocket):
             self.notify(k, READABLE | abi.POLLHUP)
             return
         if self.state != CONNECTED:
+            self.shut |= how if self.state == NEW else 0  # inet_shutdown: for those who poll
             raise SyscallError(ENOTCONN)
         new = how & ~self.shut
         self.shut |= how
-        if new & SEND and isinstance(self.peer, TcpSocket):
+        if how & SEND and isinstance(self.peer, TcpSocket):
             self.peer.end_of_data(k)
         if new:
             self.notify(k, READABLE | WRITABLE | abi.POLLRDHUP | (abi.POLLHUP if self.shut == BOTH else 0))

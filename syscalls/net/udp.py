@@ -64,10 +64,10 @@ class UdpSocket(InetSocket):
         self.local = self.source_for(to)
 
     def shutdown(self, k: Kernel, how: int) -> None:
+        self.shut |= how  # also of one that is not connected: inet_shutdown
+        self.notify(k, READABLE | WRITABLE | abi.POLLRDHUP | (abi.POLLHUP if self.shut == BOTH else 0))
         if self.remote is None:
             raise SyscallError(ENOTCONN)
-        self.shut |= how
-        self.notify(k, READABLE | WRITABLE | abi.POLLRDHUP | (abi.POLLHUP if self.shut == BOTH else 0))
 
     def send(self, k: Kernel, t: Task, out: Outgoing) -> int:
         if out.flags & MSG_OOB:

@@ -104,7 +104,7 @@ class UnixSocket(Stream):
         if self.inbox or self.queue:
             events |= READABLE
         full = isinstance(self.peer, UnixSocket) and self.kind == SOCK_DGRAM and self.peer.is_full
-        return events | (WRITABLE | abi.POLLWRBAND if self.roomy and not full else 0)
+        return events | (WRITABLE | abi.POLLWRBAND if self.roomy and not full and not self.listening else 0)
 
     # Names
 

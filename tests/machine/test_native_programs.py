@@ -56,7 +56,7 @@ def run_static(path: Path, world: World | None = None) -> tuple[Outcome, str]:
     return outcome, b"".join(data for _, data in machine.kernel.output).decode()
 
 
-@pytest.mark.parametrize("name", ["memory"])
+@pytest.mark.parametrize("name", ["memory", "waiting"])
 def test_program_prints_what_it_prints_natively(native: Callable[..., Path], name: str) -> None:
     """Line by line: every call with its arguments and result, every byte read back."""
     path = native(name)
