@@ -28,7 +28,7 @@ from syscalls.errno import (
     ETXTBSY,
     SyscallError,
 )  # fmt: skip
-from syscalls.files import opened
+from syscalls.files import fifos, opened
 from syscalls.files.opened import DISK, PROC, SYSFS, Facts, OpenFile
 from syscalls.guest import PAGE
 from syscalls.light import TYPE_CHECKING
@@ -159,9 +159,12 @@ def openat(k: Kernel, t: Task, dirfd: int, path: bytes, flags: int, mode: int, h
         flags &= PATH_FLAGS
     if not path:
         raise SyscallError(ENOENT)
+    if t.woken is not None:  # only a named pipe lets an open wait
+        return fifos.opened(k, t)
     fd = k.files.lowest()
     file = open_file(k, dirfd, path, flags, mode, how)
-    return k.files.put(fd, file, bool(flags & abi.O_CLOEXEC))
+    k.files.put(fd, file, bool(flags & abi.O_CLOEXEC))
+    return fifos.met(k, t, fd, file) if isinstance(file, fifos.FifoEnd) else fd
 
 
 def openat2(k: Kernel, t: Task, dirfd: int, path: bytes, addr: int, size: int) -> int:
@@ -278,7 +281,7 @@ def check_type(mode: int, flags: int) -> None:
 
 def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     """Open *node* as its kind demands."""
-    from syscalls.tree import Device, Directory, Fifo, FileNode, StoredFile
+    from syscalls.tree import Device, Directory, Fifo, FileNode, SocketNode, StoredFile
 
     facts = facts_of(k, node)
     access = flags & O_ACCMODE
@@ -296,6 +299,8 @@ def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
             raise SyscallError(ENXIO)  # no controlling terminal
         return opened.Device(path, kept, facts, node.name, node)
     if isinstance(node, Fifo):
+        return fifos.open_end(k, path, kept, facts, node)
+    if isinstance(node, SocketNode):
         raise SyscallError(ENXIO)
     assert isinstance(node, FileNode)
     if isinstance(node, StoredFile) and facts.filesystem == DISK:

@@ -12,7 +12,7 @@
 #include <asm/stat.h>
 #include <linux/stat.h>
 
-enum { CREAT = 0100, EXCL = 0200, TRUNC = 01000, APPEND = 02000, DIRECTORY = 0200000, NOFOLLOW = 0400000 };
+enum { CREAT = 0100, EXCL = 0200, TRUNC = 01000, APPEND = 02000, NONBLOCK = 04000, DIRECTORY = 0200000, NOFOLLOW = 0400000 };
 enum { RDONLY = 0, WRONLY = 1, RDWR = 2, OPATH = 010000000, TMPFILE = 020200000 };
 enum { SET = 0, CUR = 1, END = 2, DATA = 3, HOLE = 4, REMOVEDIR = 0x200, CWD = -100 };
 enum { LINKNOFOLLOW = 0x100, FOLLOW = 0x400, EMPTY = 0x1000 };
@@ -359,7 +359,24 @@ static void names(void)
 #ifndef THROUGH
 	S(mknod("p", 0010600, 0));
 	is("p");
+	S(open("p", WRONLY | NONBLOCK, 0));
+	S(fd = open("p", RDONLY | NONBLOCK, 0));
+	S(read_(fd, buffer, 10));
+	S(open("p", WRONLY, 0));
+	S(read_(fd, buffer, 10));
+	S(write_(fd + 1, "pipe", 4));
+	S(read_(fd, buffer, 10));
+	fis(fd);
+	S(lseek(fd, 0, CUR));
+	S(close(fd + 1));
+	S(read_(fd, buffer, 10));
+	S(close(fd));
+	S(fd = open("p", RDWR, 0));
+	S(write_(fd, "both", 4));
+	S(read_(fd, buffer, 10));
 	S(unlink("p"));
+	fis(fd);
+	S(close(fd));
 #endif
 	S(rmdir("d"));
 	S(unlink("r"));

@@ -326,3 +326,20 @@ def test_a_pipe_cannot_be_mapped_or_listed() -> None:
     assert g.call(9, 0, PAGE, 1, abi.MAP_PRIVATE, 0) == -ENODEV
     assert g.call(GETDENTS, 0, BUFFER, 100) == -ENOTDIR
     assert g.call(81, 0) == -ENOTDIR
+
+
+def test_opening_a_named_pipe_waits_for_the_other_end() -> None:
+    """The descriptor is taken at once, and the open returns it when somebody opens the other end.  fifo(7)"""
+    g = guest()
+    other = g.task.copy()
+    other.tid = 1001
+    g.kernel.tasks[1001] = other
+    assert g.call(133, g.put(b"/tmp/p\0", 4096), abi.S_IFIFO | 0o600, 0) == 0
+
+    assert g.kernel.call(g.task, OPEN, (g.put(b"/tmp/p\0", 4096), RDONLY, 0, 0, 0, 0)) is None
+    assert g.task.wait is not None
+    assert g.kernel.call(other, OPEN, (BUFFER + 4096, WRONLY, 0, 0, 0, 0)) == 4
+    assert g.task.woken == "woken"
+    assert g.kernel.resume(g.task) == 3
+    assert g.call(1, 4, g.put(b"through"), 7) == 7
+    assert reads(g, 3) == b"through"
