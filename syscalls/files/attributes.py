@@ -68,7 +68,7 @@ def change_mode(k: Kernel, node: Node, mode: int) -> int:
         raise SyscallError(EPERM)
     if node.kind == abi.S_IFLNK:
         raise SyscallError(EOPNOTSUPP)
-    if user and group != owner[1]:
+    if user and owner[1] not in (group, *k.process.ids.groups):
         mode &= ~abi.S_ISGID
     keeper.set_mode(node, mode & 0o7777)
     return 0
@@ -97,7 +97,7 @@ def change_owner(k: Kernel, node: Node, user: int, group: int) -> int:
     keeper, facts = keeper_of(k, node), facts_of(k, node)
     me, mine = identity(k)
     new = facts.owner[0] if user == KEEP else user, facts.owner[1] if group == KEEP else group
-    if me and (facts.owner[0] != me or new[0] != me or new[1] not in (facts.owner[1], mine)):
+    if me and (facts.owner[0] != me or new[0] != me or new[1] not in (facts.owner[1], mine, *k.process.ids.groups)):
         raise SyscallError(EPERM)
     if facts.mode & abi.S_IFMT != abi.S_IFDIR and node.permissions & (abi.S_ISUID | abi.S_ISGID):
         lost = abi.S_ISUID | (abi.S_ISGID if node.permissions & 0o010 else 0)

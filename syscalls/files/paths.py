@@ -130,18 +130,22 @@ def facts_at(k: Kernel, dirfd: int, path: bytes, follow: bool) -> Facts:
     return facts_of(k, find(k, dirfd, path, follow)) if file is None else file.facts
 
 
-def permits(facts: Facts, wanted: int, user: int, group: int) -> bool:
-    """Say whether *user* and *group* may use a file for *wanted* (R_OK, W_OK, X_OK); path_resolution(7)."""
-    mode, owner = facts.mode, facts.owner
+def permits(k: Kernel, facts: Facts, wanted: int, real: bool = False) -> bool:
+    """Say whether the process may use a file for *wanted* (R_OK, W_OK, X_OK), by its *real* ids or its effective ones.
+
+    path_resolution(7)
+    """
+    mode, owner, (user, group) = facts.mode, facts.owner, identity(k, real)
     if user == 0:  # CAP_DAC_OVERRIDE: everything but executing what nobody may execute
         return not wanted & abi.X_OK or bool(mode & 0o111) or mode & abi.S_IFMT == abi.S_IFDIR
-    bits = mode >> 6 if user == owner[0] else mode >> 3 if group == owner[1] else mode
+    in_group = owner[1] in (group, *k.process.ids.groups)
+    bits = mode >> 6 if user == owner[0] else mode >> 3 if in_group else mode
     return bits & wanted == wanted
 
 
 def may(k: Kernel, node: Node, wanted: int) -> bool:
     """Say whether the process may use *node* for *wanted*."""
-    return permits(facts_of(k, node), wanted, *identity(k))
+    return permits(k, facts_of(k, node), wanted)
 
 
 def filesystem_of(k: Kernel, node: Node) -> str:

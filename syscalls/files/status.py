@@ -5,7 +5,7 @@ from __future__ import annotations
 from syscalls import abi
 from syscalls.errno import EACCES, EINVAL, ENOENT, SyscallError
 from syscalls.files.opened import DISK, PROC, Facts
-from syscalls.files.paths import facts_at, identity, permits
+from syscalls.files.paths import facts_at, permits
 from syscalls.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def faccessat2(k: Kernel, t: Task, dirfd: int, path: bytes, mode: int, flags: in
         facts = k.files.get(dirfd).facts
     else:
         facts = facts_at(k, dirfd, path, not flags & abi.AT_SYMLINK_NOFOLLOW)
-    if not permits(facts, mode, *identity(k, real=not flags & abi.AT_EACCESS)):
+    if not permits(k, facts, mode, real=not flags & abi.AT_EACCESS):
         raise SyscallError(EACCES)
     return 0
 

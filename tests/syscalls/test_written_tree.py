@@ -189,6 +189,8 @@ def test_permissions_of_another_user() -> None:
     assert do(g, UNLINK, "/tmp/mine") == 0
     assert do(g, ACCESS, "/open", abi.W_OK) == 0  # others may, whom the group of the file excludes
     assert do(user(gid=0), ACCESS, "/open", abi.W_OK) == -EACCES
+    g.kernel.process.ids = g.kernel.process.ids._replace(groups=(0,))
+    assert do(g, ACCESS, "/open", abi.W_OK) == -EACCES  # a supplementary group is one
 
 
 def test_a_listing_keeps_its_places_while_entries_come_and_go() -> None:
