@@ -142,7 +142,7 @@ TABLE: tuple[Key, ...] = (
         "limits.traps", Integer(0, I64), "System calls, page faults, CPUIDs and RDTSCs after which a run ends; 0: none."
     ),
     Key("files", Files(), "Files of the guest; each wins over what the kernel would derive. files.PATH sets one."),
-    Key("binds", Binds(), "Host files and folders that the guest sees; what it writes there stays in memory, unless `writable`."),
+    Key("binds", Binds(), "Host files and folders that the guest sees; writes stay in memory, unless `writable`."),
     Key("responses", Responses(), "Rules that change what single system calls return."),
 )
 
