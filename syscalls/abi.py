@@ -107,6 +107,9 @@ SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = 0x0800_0000, 0x1000_0000, 0x4
 SA_EXPOSE_TAGBITS = 0x800
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 0x8000_0000
 MINSIGSTKSZ = 2048
+# getitimer(2), timer_create(2)
+ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF = 0, 1, 2
+SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID = 0, 1, 2, 4
 SIGRTMIN = 32  # the kernel's; C libraries keep the first ones for themselves
 # si_code of sigaction(2)
 SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_TKILL = 0, 0x80, -1, -2, -6
@@ -162,6 +165,7 @@ STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
 IOVEC = Struct("<QQ")
 EPOLL_EVENT = Struct("<IQ")  # struct epoll_event: packed on x86-64
 POLLFD = Struct("<ihh")  # struct pollfd: fd, events, revents
+SIGEVENT = Struct("<Qiii")  # the beginning of struct sigevent: sigev_value, sigev_signo, sigev_notify, the thread
 ITIMERSPEC = Struct("<qqqq")  # struct itimerspec: the interval, the time until the next
 # struct stat: dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, then three (seconds, nanoseconds)
 STAT = Struct("<QQQIII4xQqqq" + "qq" * 3 + "24x")

@@ -126,8 +126,8 @@ def thread(k: Kernel, t: Task) -> Task:
     """Return a new thread of the process of *t*, not yet among the kernel's tasks; what is inherited is, no more."""
     return replace(
         t, tid=k.new_tid(), altstack=(0, abi.SS_DISABLE, 0), clear_child_tid=0, robust_list=0, rseq=None, pending=0,
-        queued=(), pdeath_signal=0, call=None, wait=None, woken=None, alarm=0, ran=0, restart=-1, restore_mask=None,
-        returns=False, trap=(0, 0, 0),
+        queued=(), pdeath_signal=0, call=None, wait=None, woken=None, alarm=0, ran=0, since=0,
+        restart=-1, restore_mask=None, returns=False, trap=(0, 0, 0),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ does not want to know, or is not a process of the guest.  Source: kernel/exit.c 
 
 from __future__ import annotations
 
-from syscalls import abi, pidfd
+from syscalls import abi, pidfd, timers
 from syscalls.futex import release_robust_list
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit, Killed
@@ -46,6 +46,7 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
         return
     process.space.write_back(0, abi.TASK_SIZE)
     process.ended = how
+    timers.forget(k, process, itimers=True)
     for task in k.tasks_of(process):
         k.forget(task)
     release_maker(k, process)

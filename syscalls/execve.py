@@ -6,7 +6,7 @@ the old program gone.  Source: fs/exec.c and fs/binfmt_script.c of Linux 6.1 (re
 
 from __future__ import annotations
 
-from syscalls import abi
+from syscalls import abi, timers
 from syscalls.ending import release_maker, release_memory
 from syscalls.errno import E2BIG, EACCES, EINVAL, ELOOP, ENOENT, ENOEXEC, ENOSYS, SyscallError
 from syscalls.files.paths import find, may, text
@@ -172,5 +172,6 @@ def _leave_old(k: Kernel, t: Task) -> None:
         me.files = me.files.copy(me.rlimits)  # unshare_files
     for fd in me.files.close_on_exec():
         me.files.drop(fd)
+    timers.forget(k, me, itimers=False)
     t.altstack, t.rseq = (0, abi.SS_DISABLE, 0), None
     t.robust_list = t.clear_child_tid = t.fs_base = t.gs_base = 0

@@ -46,6 +46,7 @@ from syscalls.world import File, World
 if TYPE_CHECKING:
     from syscalls.files.locks import Lock
     from syscalls.files.opened import OpenFile
+    from syscalls.timers import SignalTimer
     from syscalls.tree import StoreState, Tree
 
     TreeState = tuple[Tree, StoreState]
@@ -111,6 +112,8 @@ class Kernel:
         self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
         self.net = Network()
         self.timers: dict[int, turns.Timer] = {}  # those that are armed, by the numbers that their alarms name
+        self.cpu_timers: dict[int, SignalTimer] = {}  # those that are armed and follow processor time
+        self.running: Task | None = self.main  # the task that is on the CPU; None while the next one is chosen
         self.events: list[SyscallEvent] = []
         self.unknown: list[int] = []  # numbers that no row knows, in order of first use
         self.output: list[tuple[int, bytes]] = []  # what was written to standard output (1) and error (2)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from syscalls.outcome import Exit, Killed
     from syscalls.program import Program
     from syscalls.siginfo import Info
+    from syscalls.timers import SignalTimer
     from syscalls.world import World
 
 Action = tuple[int, int, int, int]
@@ -72,7 +73,7 @@ class Process:
     __slots__ = (
         "actions", "child_ticks", "dumpable", "ended", "executed", "exit_signal", "files", "ids", "maker_waits", "mem",
         "number", "parked", "pending", "pgid", "pid", "place", "ppid", "program", "queued", "rlimits", "sid", "since",
-        "space", "stopped", "subreaper", "thp_disabled", "ticks",
+        "space", "stopped", "subreaper", "thp_disabled", "ticks", "timer_ids", "timers",
     )  # fmt: skip
 
     def __init__(self, pid: int, ppid: int, program: Program, place: Place, ids: Ids) -> None:
@@ -86,6 +87,8 @@ class Process:
         self.queued: tuple[Info, ...] = ()  # ... and what came with them
         self.stopped = 0  # by this signal: its tasks do not run ...
         self.parked: tuple[int, ...] = ()  # ... of which these would
+        self.timers: dict[int, SignalTimer] = {}
+        self.timer_ids = 0  # how many it has made: the number of the next one
         self.rlimits: list[tuple[int, int]]
         self.mem: GuestMemory
         self.space: AddressSpace

@@ -9,17 +9,19 @@ from __future__ import annotations
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
 from syscalls.files.timerfd import TimerFd
-from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass
+from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass, replace
 from syscalls.net.network import Network
 from syscalls.outcome import Outcome
 from syscalls.scheduler import SchedulerState
 from syscalls.siginfo import Info
 from syscalls.tasks import Task
+from syscalls.timers import SignalTimer
 from syscalls.vma import VmaList
 
 if TYPE_CHECKING:
     from syscalls.files.locks import Lock
     from syscalls.kernel import Kernel, TreeState
+    from syscalls.processes import Process
 
 
 class SignalState(NamedTuple):
@@ -29,6 +31,8 @@ class SignalState(NamedTuple):
     queued: tuple[Info, ...]
     stopped: int
     parked: tuple[int, ...]
+    timers: tuple[SignalTimer, ...]
+    timer_ids: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,6 @@ def save(k: Kernel) -> KernelState:
     """Return the state of *k*; raise ValueError when it has more than one process."""
     if len(k.processes) > 1:
         raise ValueError("more than one process: such a state cannot be saved")
-    own = k.process
     return KernelState(
         areas=k.space.areas.copy(),
         brk=k.space.brk,
@@ -84,7 +87,7 @@ def save(k: Kernel) -> KernelState:
         tree=k.tree_state(),
         last_number=k.last_number,
         locks=tuple(k.locks),
-        signals=SignalState(own.pending, own.queued, own.stopped, own.parked),
+        signals=signals_of(k.process),
     )
 
 
@@ -110,7 +113,7 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.responses.restore(state.rule_counts)
     k.process.become(state.process)
     own = k.process
-    own.pending, own.queued, own.stopped, own.parked = state.signals
+    put_signals(k, own, state.signals)
     k.events[:], k.unknown[:], k.output[:] = state.events, state.unknown, state.output
     k.exit = state.exit
     k.scheduler.restore(state.scheduler)
@@ -118,3 +121,18 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.signalled = False
     k.born.clear()
     k.gone.clear()
+
+
+def signals_of(own: Process) -> SignalState:
+    """Return the pending signals and the timers of a process."""
+    timers = tuple(map(replace, own.timers.values()))
+    return SignalState(own.pending, own.queued, own.stopped, own.parked, timers, own.timer_ids)
+
+
+def put_signals(k: Kernel, process: Process, state: SignalState) -> None:
+    """Let *process*, the only one, have the pending signals and the timers of *state*."""
+    process.pending, process.queued, process.stopped, process.parked, _, process.timer_ids = state
+    process.timers = {timer.ident: replace(timer) for timer in state.timers}
+    k.cpu_timers.clear()
+    for timer in process.timers.values():
+        timer.enlist(k)

@@ -20,6 +20,7 @@ from syscalls.scheduler import SchedulerState
 from syscalls.siginfo import Info
 from syscalls.statetree import Reader, Writer
 from syscalls.tasks import Task
+from syscalls.timers import SignalTimer
 from syscalls.vma import Backing, Vma, VmaList
 from syscalls.waits import PendingCall, Wait
 
@@ -48,7 +49,11 @@ def to_json(state: KernelState) -> Json:
         "scheduler": state.scheduler._asdict(),
         "last_tid": state.last_tid,
         "last_number": state.last_number,
-        "signals": state.signals._asdict() | {"queued": _infos(state.signals.queued)},
+        "signals": state.signals._asdict()
+        | {
+            "queued": _infos(state.signals.queued),
+            "timers": [[getattr(timer, name) for name in SignalTimer.__slots__] for timer in state.signals.timers],
+        },
         "actions": list(state.actions.items()),
         "slept_ns": state.slept_ns,
         "entropy": state.entropy,
@@ -158,7 +163,12 @@ def _made_infos(data: list[Json]) -> tuple[Info, ...]:
 
 def _made_signals(data: Json) -> SignalState:
     stopped, parked = int(data["stopped"]), tuple(data["parked"])
-    return SignalState(int(data["pending"]), _made_infos(data["queued"]), stopped, parked)
+    timers = []
+    for one in data["timers"]:
+        values: list[Any] = [tuple(item) if isinstance(item, list) else item for item in one]
+        timers.append(SignalTimer(*values))
+    queued = _made_infos(data["queued"])
+    return SignalState(int(data["pending"]), queued, stopped, parked, tuple(timers), int(data["timer_ids"]))
 
 
 def _task(task: Task) -> Json:

@@ -46,7 +46,8 @@ class Task:
     restore_mask: int | None = None
     returns: bool = False
     trap: tuple[int, int, int] = (0, 0, 0)
-    ran: int = 0  # instructions that it executed until it last gave up the CPU
+    ran: int = 0  # instructions that it executed until it last gave up the CPU ...
+    since: int = 0  # ... and how many all had executed when it last got it
     ended: bool = False
 
     def copy(self) -> Task:

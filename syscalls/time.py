@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from syscalls import abi
+from syscalls import abi, cputime
 from syscalls.errno import EINTR, EINVAL, EOPNOTSUPP, SyscallError
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Hang
@@ -113,13 +113,13 @@ def resolution(clock_id: int) -> int:
 
 def clock_gettime(k: Kernel, t: Task, clock_id: int, addr: int) -> int:
     """Store the time of *clock_id* as a timespec; clock_gettime(2)."""
-    k.mem.write(addr, abi.TIMESPEC.pack(*divmod(k.clock.read(clock_id), NS)))
+    k.mem.write(addr, abi.TIMESPEC.pack(*divmod(cputime.read(k, t, clock_id), NS)))
     return 0
 
 
 def clock_getres(k: Kernel, t: Task, clock_id: int, addr: int) -> int:
     """Store the resolution of *clock_id* where *addr* is not null; clock_getres(2)."""
-    step = resolution(clock_id)
+    step = 1 if cputime.whose(k, t, clock_id) is not None else resolution(clock_id)
     if addr:
         k.mem.write(addr, abi.TIMESPEC.pack(0, step))
     return 0

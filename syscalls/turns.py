@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syscalls import timers
 from syscalls.light import TYPE_CHECKING, Protocol
 from syscalls.outcome import Hang
 from syscalls.waits import TIMEOUT
@@ -23,7 +24,9 @@ class Timer(Protocol):
 
 def next_task(k: Kernel, current: Task | None) -> Task | None:
     """Return the task that runs next, its process the current one; see :meth:`Kernel.next_task`."""
+    _stand_down(k)
     expire(k)
+    k.running = None
     if current is not None:
         k.scheduler.add(current)
     while k.exit is None:
@@ -35,6 +38,7 @@ def next_task(k: Kernel, current: Task | None) -> Task | None:
                 continue
             if task.process is not k.process:
                 k.enter(task.process)
+            k.running, task.since = task, k.ticks()
             return task
         deadline = next_deadline(k)
         if k.idle is not None and k.idle(deadline):
@@ -47,13 +51,35 @@ def next_task(k: Kernel, current: Task | None) -> Task | None:
     return None
 
 
+def _stand_down(k: Kernel) -> None:
+    # The task that ran has executed what it has; it stays the one whose timers of processor time may go off.
+    if k.running is not None:
+        now = k.ticks()
+        k.running.ran += now - k.running.since
+        k.running.since = now
+
+
 def next_deadline(k: Kernel) -> int | None:
     """Return when the next alarm goes off, in monotonic nanoseconds."""
     return k.scheduler.next_deadline(lambda *alarm: _is_current(k, *alarm))
 
 
+def instructions_left(k: Kernel, t: Task) -> int | None:
+    """Return after how many instructions of *t* the next alarm or timer goes off, at least 1; None for never."""
+    pace = k.world.clock.picoseconds_per_instruction
+    if not pace:
+        return None
+    deadline = next_deadline(k)
+    left = [] if deadline is None else [deadline - k.clock.monotonic_ns()]
+    mine = ((t.tid, True), (t.pid, False))
+    left += [timer.deadline - timer.now(k) for timer in k.cpu_timers.values() if timer.cpu in mine]
+    return max(-(-min(left) * 1000 // pace), 1) if left else None
+
+
 def expire(k: Kernel) -> None:
     """Wake the tasks whose deadlines have passed, and let the timers go off."""
+    if k.cpu_timers:
+        timers.expire(k)
     if not k.scheduler.has_alarms:
         return
     now = k.clock.monotonic_ns()

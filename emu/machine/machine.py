@@ -32,6 +32,7 @@ from syscalls.kernel import Kernel
 from syscalls.light import Any
 from syscalls.numbers import NAMES
 from syscalls.tasks import Task
+from syscalls.turns import instructions_left
 from syscalls.world import World, WorldError
 
 ALONE = 20_000_000
@@ -45,7 +46,7 @@ OWN_STATE = (
 )  # fmt: skip
 
 # What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
-FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F))
+FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F), ("fptag", 0xFFFF))
 
 
 def ram_size(image: Loadable, world: World) -> int:
@@ -244,10 +245,9 @@ class Machine:
         now = self.total()
         self._shares = bool(scheduler.ready)
         ends = [now + (scheduler.quantum() if self._shares else ALONE)]
-        pace = self.world.clock.picoseconds_per_instruction
-        deadline = kernel.next_deadline()
-        if deadline is not None and pace:
-            ends.append(now + max(-(-(deadline - kernel.clock.monotonic_ns()) * 1000 // pace), 1))
+        left = instructions_left(kernel, self.task)
+        if left is not None:
+            ends.append(now + left)
         self._slice_end = min(ends)
         self._alarms_seen = scheduler.sequence
         self._set_limit()

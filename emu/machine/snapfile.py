@@ -156,7 +156,7 @@ def _put(machine: Machine, description: dict[str, Any], pages: bytes, path: Path
     _put_registers(machine, description)
     machine.counter.restore(array("q", [int(description["total"])]).tobytes())
     saved.restore(machine.kernel, state)
-    machine.task = machine.kernel.tasks[description["task"]]
+    machine.task = machine.kernel.running = machine.kernel.tasks[description["task"]]
     own = dict(description["own"])
     if own["_outcome"] is not None:
         own["_outcome"] = Outcome(**own["_outcome"])

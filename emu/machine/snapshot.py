@@ -74,7 +74,7 @@ def restore(machine: Machine, snapshot: Snapshot) -> None:
     machine.contexts.restore(snapshot.contexts[1:])
     machine.counter.restore(snapshot.counts)
     saved.restore(machine.kernel, snapshot.state)
-    machine.task = machine.kernel.tasks[snapshot.contexts[0][0]]
+    machine.task = machine.kernel.running = machine.kernel.tasks[snapshot.contexts[0][0]]
     machine.become(snapshot.own)
 
 

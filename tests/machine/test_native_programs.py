@@ -56,9 +56,9 @@ def run_static(path: Path, world: World | None = None) -> tuple[Outcome, str]:
     return outcome, b"".join(data for _, data in machine.kernel.output).decode()
 
 
-@pytest.mark.parametrize("name", ["memory", "waiting"])
+@pytest.mark.parametrize("name", ["memory", "waiting", "signals"])
 def test_program_prints_what_it_prints_natively(native: Callable[..., Path], name: str) -> None:
-    """Line by line: every call with its arguments and result, every byte read back."""
+    """Line by line: every call with its arguments and result, every byte read back, all that a handler can see."""
     path = native(name)
     there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
 

@@ -20,8 +20,6 @@ ENDS = {
     "channels": 0, "select": 0, "mutexes": 0, "timers": 0, "gc": 0, "pprof": 0, "panic": 2, "deadlock": 2, "spin": 0,
 }  # fmt: skip
 """The exit status of each program whose words no schedule changes."""
-NOT_YET = pytest.mark.xfail(reason="needs SIGURG and SIGPROF", strict=False, run=False)
-PROGRAMS = [pytest.param(program, marks=NOT_YET if program in ("pprof", "spin") else ()) for program in ENDS]
 SOME = ("select", "gc", "panic", "deadlock", "racy", *(() if REPEAT < 3 else ("channels", "mutexes", "timers")))
 """Those of which every run, and every seed's, is looked at in each test run; the others, too, when asked."""
 
@@ -34,7 +32,7 @@ def recorded(folder: Path, program: str, *options: str) -> tuple[Said, bytes]:
 
 
 @pytest.mark.parametrize("release", ["1.27.3", "1.24.11"])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ENDS)
 def test_it_says_what_it_says_natively(program: str, release: str) -> None:
     """Output, exit status, and the stack of the goroutine that ended it."""
     name = f"threads-{release}"
