@@ -111,17 +111,20 @@ class Keeper:
 def parts_of(node: Node) -> Parts:
     """Where *node* lies below its bind."""
     names: list[str] = []
-    while isinstance(node.parent, ThroughFolder):
+    keeper = keeper_of(node)
+    while isinstance(node.parent, ThroughFolder) and node.parent.keeper is keeper:
         names.append(node.name)
         node = node.parent
     return tuple(reversed(names))
 
 
 def keeper_of(node: Node) -> Keeper | None:
-    """The keeper of *node*, or None for what is in memory."""
-    for each in (node, node.parent):
-        if isinstance(each, ThroughFile | ThroughFolder):
-            return each.keeper
+    """The keeper of *node*, or None for what is in memory: also below such a bind, if the World put it there."""
+    if isinstance(node, ThroughFile | ThroughFolder):
+        return node.keeper
+    here = node.parent
+    if isinstance(node, Link) and isinstance(here, ThroughFolder) and not here.is_covered(node.name):
+        return here.keeper
     return None
 
 
@@ -299,6 +302,10 @@ class ThroughFolder(_Live, Folder):
         if isinstance(node, ThroughFolder):
             self._seen[name] = status.st_ino, node
         return node
+
+    def is_covered(self, name: str) -> bool:
+        """Say whether the World put something of its own at *name*."""
+        return name in self._overlay
 
     def _at(self, name: str) -> Parts:
         if name in self._overlay:

@@ -250,3 +250,23 @@ def test_what_the_host_refuses_is_refused(through: Bound) -> None:
         assert through.write("/b/sub/x", b"x") == -EACCES
     assert through.do(STAT, "/b/sub", BUFFER) == 0
     assert abi.STAT.unpack(through.g.get(144))[3] == 0o040555
+
+
+def test_a_bind_within_a_bind(tmp_path: Path) -> None:
+    """Each writes to its own folder, as what `go test -cover` asks for; over one that writes through, too."""
+    for folder in ("outer/sub", "inner", "kept"):
+        (tmp_path / folder).mkdir(parents=True)
+    binds = (("outer", "/b", True), ("inner", "/b/sub", True), ("kept", "/b/kept", False))
+    world = World(binds=tuple((str(tmp_path / host), at, through) for host, at, through in binds))
+    b = Bound(guest(world), tmp_path)
+
+    assert b.write("/b/sub/file", b"inner") == 5
+    assert b.write("/b/file", b"outer") == 5
+    assert b.write("/b/kept/file", b"kept") == 4
+    assert b.do(CHMOD, "/b/kept/file", 0o600) == 0
+    assert b.do(CHMOD, "/b/sub", 0o700) == 0
+    assert (tmp_path / "inner" / "file").read_bytes() == b"inner"
+    assert (tmp_path / "inner").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "outer" / "file").read_bytes() == b"outer"
+    assert not list((tmp_path / "kept").iterdir())
+    assert not list((tmp_path / "outer" / "sub").iterdir())
