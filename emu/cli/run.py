@@ -115,18 +115,25 @@ def _within(here: Path, host: Path, guest: str) -> str:
 
 def _with_test_outputs(made: World, arguments: Sequence[str]) -> World:
     # With the folders bound that a test binary is told to write to.
-    folders = set()
+    folders = {}
     for text in arguments:
         option, equals, path = text.partition("=")
         name = option.removeprefix("-test.")
         if equals and name != option and path.startswith("/") and (name in TEST_OUTPUTS or name.endswith("profile")):
-            folders.add(path if os.path.isdir(path) else os.path.dirname(path))  # noqa: PTH112, PTH120
+            folders[path if os.path.isdir(path) else os.path.dirname(path)] = ":rw"  # noqa: PTH112, PTH120
+            if name == "gocoverdir":  # it names files of the other packages, in the folders beside its parent
+                folders.setdefault(os.path.dirname(os.path.dirname(path)), "")  # noqa: PTH120
     if not folders:
         return made
     from emu.cli import options
 
-    for folder in sorted(folders):
-        made = options.bound(made, f"{folder}:{folder}:rw")
+    for folder, mode in sorted(folders.items()):
+        before = made.binds
+        made = options.bound(made, f"{folder}:{folder}{mode}")
+        # Below what was bound inside of that folder, which it would hide.
+        below = f"{folder.rstrip('/')}/"
+        first = next((n for n, bind in enumerate(before) if bind[1].startswith(below)), len(before))
+        made = replace(made, binds=(*before[:first], made.binds[-1], *before[first:]))
     return made
 
 

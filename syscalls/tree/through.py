@@ -109,7 +109,7 @@ class Keeper:
 
 
 def parts_of(node: Node) -> Parts:
-    """Where *node* lies below its bind."""
+    """Where *node* lies below its bind, which may itself lie below another."""
     names: list[str] = []
     keeper = keeper_of(node)
     while isinstance(node.parent, ThroughFolder) and node.parent.keeper is keeper:

@@ -243,6 +243,21 @@ def test_a_file_alone_can_be_bound(tmp_path: Path) -> None:
     assert b.do(UNLINK, "/etc/one") == -EBUSY
 
 
+def test_a_bind_below_a_bind_that_writes_through(tmp_path: Path) -> None:
+    """Each writes to its own place on the host, whatever the one above it has by that name."""
+    for name in ("upper", "upper/in", "lower"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lower" / "file").write_bytes(b"lower's")
+    binds = ((str(tmp_path / "upper"), "/b", True), (str(tmp_path / "lower"), "/b/in", True))
+    b = Bound(guest(World(binds=binds)), tmp_path)
+    assert b.read("/b/in/file") == b"lower's"
+    assert b.write("/b/in/new", b"below") == 5
+    assert b.write("/b/new", b"above") == 5
+    assert (tmp_path / "lower" / "new").read_bytes() == b"below"
+    assert (tmp_path / "upper" / "new").read_bytes() == b"above"
+    assert list((tmp_path / "upper" / "in").iterdir()) == []
+
+
 def test_what_the_host_refuses_is_refused(through: Bound) -> None:
     """A folder that is not ours to write, unless root runs the tests."""
     (through.inner / "sub").chmod(0o555)
