@@ -6,7 +6,7 @@ import sys
 
 from syscalls.kinds import Kind
 from syscalls.numbers import NAMES
-from syscalls.row import ABSENT, PARTIAL, SUPPORTED, Syscall
+from syscalls.row import ABSENT, PARTIAL, SUPPORTED, Syscall, resolved
 from syscalls.table import ROWS
 
 HEAD = """\
@@ -35,7 +35,7 @@ def line(row: Syscall) -> str:
     """Return the table line of *row*."""
     arguments = ", ".join(map(spelled, row.kinds))
     since = f"From Linux {row.since[0]}.{row.since[1]}. " if any(row.since) else ""
-    doc = (row.handler.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
+    doc = (resolved(row.handler).__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
     does = " ".join(doc.split()) if row.level != ABSENT else ""
     note = f"{since}{row.note}".strip()
     text = " ".join(part for part in (does, note and f"*{note}*") if part).replace("|", "\\|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
 
 from syscalls.files.kept import Kept, Snapshot, slots_of
@@ -16,8 +17,16 @@ CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "deque": deque, "se
 NAMES = {kind: name for name, kind in CONTAINERS.items()}
 
 
+MODULES = (
+    "syscalls.files.epoll", "syscalls.files.eventfd", "syscalls.files.fifos", "syscalls.files.timerfd",
+    "syscalls.net.calls",
+)  # fmt: skip
+
+
 def kinds() -> dict[str, type[Kept]]:
-    """Return the classes of what is kept, by name."""
+    """Return the classes of what is kept, by name, having imported those that a run does when it needs them."""
+    for module in MODULES:
+        importlib.import_module(module)
     found: dict[str, type[Kept]] = {}
     left: list[type[Kept]] = [Kept]
     while left:

@@ -38,17 +38,30 @@ class Syscall(NamedTuple):
     since: tuple[int, int] = (0, 0)
 
 
+LATER: dict[Handler, tuple[str, str]] = {}
+"""The handlers that :func:`later` made, with the module and the name of what they call."""
+
+
 def later(module: str, name: str) -> Handler:
-    """Return the handler *name* of *module*, which is imported when it is first called: few programs do."""
+    """Return a handler that calls *name* of *module*, which is imported when it is first called: few programs do."""
     found: list[Handler] = []
 
     def handler(k: Kernel, t: Task, *args: Any) -> int:
         if not found:
-            found.append(getattr(importlib.import_module(module), name))
+            found.append(resolved(handler))
         return found[0](k, t, *args)
 
-    handler.__doc__ = f"See {module}.{name}."
+    LATER[handler] = module, name
     return handler
+
+
+def resolved(handler: Handler) -> Handler:
+    """Return what *handler* stands for, imported."""
+    if handler not in LATER:
+        return handler
+    module, name = LATER[handler]
+    made: Handler = getattr(importlib.import_module(module), name)
+    return made
 
 
 def fails(errno: int) -> Handler:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from syscalls.events import SyscallEvent
 from syscalls.files.table import FileTableState
-from syscalls.files.timerfd import TimerFd
 from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass, replace
 from syscalls.net.network import Network
 from syscalls.outcome import Outcome
@@ -101,6 +100,8 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.locks[:] = state.locks
     k.files.restore(state.files)
     k.net = next(item for item in state.files[1] if isinstance(item, Network))
+    from syscalls.files.timerfd import TimerFd
+
     k.timers.clear()
     k.timers.update({file.number: file for file in state.files[1] if isinstance(file, TimerFd) and file.alarm})
     for task, before in state.tasks:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, ESPIPE, SyscallError
-from syscalls.files import opened, splices, transfer
+from syscalls.files import opened, transfer
 from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.paths import facts_of, text
 from syscalls.files.pollable import Pollable
@@ -71,6 +71,8 @@ def sendfile(k: Kernel, t: Task, out_fd: int, in_fd: int, offset: int, size: int
         raise SyscallError(EINVAL)
     start, at = read_offset(k, offset, source, size), target.write_start()
     if isinstance(target, Pollable):
+        from syscalls.files import splices
+
         done = splices.send_file(k, t, source, start, target, min(size, abi.MAX_RW_COUNT))
     else:
         done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))

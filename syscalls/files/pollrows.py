@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from syscalls.files import epoll, eventfd, pipes, polling, timerfd
 from syscalls.kinds import ADDR, FD, INT, SIZE, UINT, choice, flags, in_struct, out_struct
-from syscalls.row import COUNT, NEW_FD, SUPPORTED, ZERO, Syscall
+from syscalls.row import COUNT, NEW_FD, SUPPORTED, ZERO, Handler, Syscall, later
+
+
+def of(module: str, name: str) -> Handler:
+    """Return the handler *name* of a module of this package, which is imported when it is called."""
+    return later(f"syscalls.files.{module}", name)
+
 
 OPEN = flags("flags", "O_")
 TIMESPEC = in_struct("timespec", 16)
@@ -16,22 +21,23 @@ ITIMERSPEC, NEW_ITIMERSPEC = in_struct("itimerspec", 32), out_struct("itimerspec
 CTL = choice("op", "EPOLL_CTL_")
 
 ROWS: tuple[Syscall, ...] = (
-    Syscall(7, "poll", (ADDR, UINT, INT), COUNT, polling.poll),
-    Syscall(22, "pipe", (NEW_FDS,), ZERO, pipes.pipe),
-    Syscall(23, "select", (INT, ADDR, ADDR, ADDR, ADDR), COUNT, polling.select),
-    Syscall(213, "epoll_create", (INT,), NEW_FD, epoll.epoll_create),
-    Syscall(232, "epoll_wait", (FD, ADDR, INT, INT), COUNT, epoll.epoll_wait),
-    Syscall(233, "epoll_ctl", (FD, CTL, FD, EVENT), ZERO, epoll.epoll_ctl),
-    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, polling.pselect6),
-    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, polling.ppoll),
-    Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, epoll.epoll_pwait),
-    Syscall(283, "timerfd_create", (CLOCK, OPEN), NEW_FD, timerfd.timerfd_create),
-    Syscall(284, "eventfd", (UINT,), NEW_FD, eventfd.eventfd),
-    Syscall(286, "timerfd_settime", (FD, TFD, ITIMERSPEC, NEW_ITIMERSPEC), ZERO, timerfd.timerfd_settime, SUPPORTED,
-            "Nobody sets the clock, so that TFD_TIMER_CANCEL_ON_SET changes nothing."),
-    Syscall(287, "timerfd_gettime", (FD, NEW_ITIMERSPEC), ZERO, timerfd.timerfd_gettime),
-    Syscall(290, "eventfd2", (UINT, INT), NEW_FD, eventfd.eventfd2),
-    Syscall(291, "epoll_create1", (OPEN,), NEW_FD, epoll.epoll_create1),
-    Syscall(293, "pipe2", (NEW_FDS, OPEN), ZERO, pipes.pipe2),
-    Syscall(441, "epoll_pwait2", (FD, ADDR, INT, TIMESPEC, SIGSET, SIZE), COUNT, epoll.epoll_pwait2, since=(5, 11)),
+    Syscall(7, "poll", (ADDR, UINT, INT), COUNT, of("polling", "poll")),
+    Syscall(22, "pipe", (NEW_FDS,), ZERO, of("pipes", "pipe")),
+    Syscall(23, "select", (INT, ADDR, ADDR, ADDR, ADDR), COUNT, of("polling", "select")),
+    Syscall(213, "epoll_create", (INT,), NEW_FD, of("epoll", "epoll_create")),
+    Syscall(232, "epoll_wait", (FD, ADDR, INT, INT), COUNT, of("epoll", "epoll_wait")),
+    Syscall(233, "epoll_ctl", (FD, CTL, FD, EVENT), ZERO, of("epoll", "epoll_ctl")),
+    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, of("polling", "pselect6")),
+    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, of("polling", "ppoll")),
+    Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, of("epoll", "epoll_pwait")),
+    Syscall(283, "timerfd_create", (CLOCK, OPEN), NEW_FD, of("timerfd", "timerfd_create")),
+    Syscall(284, "eventfd", (UINT,), NEW_FD, of("eventfd", "eventfd")),
+    Syscall(286, "timerfd_settime", (FD, TFD, ITIMERSPEC, NEW_ITIMERSPEC), ZERO, of("timerfd", "timerfd_settime"),
+            SUPPORTED, "Nobody sets the clock, so that TFD_TIMER_CANCEL_ON_SET changes nothing."),
+    Syscall(287, "timerfd_gettime", (FD, NEW_ITIMERSPEC), ZERO, of("timerfd", "timerfd_gettime")),
+    Syscall(290, "eventfd2", (UINT, INT), NEW_FD, of("eventfd", "eventfd2")),
+    Syscall(291, "epoll_create1", (OPEN,), NEW_FD, of("epoll", "epoll_create1")),
+    Syscall(293, "pipe2", (NEW_FDS, OPEN), ZERO, of("pipes", "pipe2")),
+    Syscall(441, "epoll_pwait2", (FD, ADDR, INT, TIMESPEC, SIGSET, SIZE), COUNT, of("epoll", "epoll_pwait2"),
+            since=(5, 11)),
 )  # fmt: skip

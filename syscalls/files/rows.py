@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syscalls.files import attributes, copies, entries, listing, locks, paths, sizes, splices, status, xattr
+from syscalls.files import attributes, copies, entries, listing, locks, paths, sizes, status, xattr
 from syscalls.kinds import (
     ADDR,
     DIRFD,
@@ -21,7 +21,7 @@ from syscalls.kinds import (
     out_struct,
     out_vector,
 )
-from syscalls.row import COUNT, NEW_FD, PARTIAL, SUPPORTED, ZERO, Syscall
+from syscalls.row import COUNT, NEW_FD, PARTIAL, SUPPORTED, ZERO, Syscall, later
 
 MODE, ID = UINT, INT._replace(name="id")
 AT_FLAGS = flags("flags", "AT_")
@@ -83,7 +83,8 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(265, "linkat", (DIRFD, PATH, DIRFD, PATH, AT_FLAGS), ZERO, entries.linkat),
     Syscall(266, "symlinkat", (PATH, DIRFD, PATH), ZERO, entries.symlinkat),
     Syscall(268, "fchmodat", (DIRFD, PATH, MODE), ZERO, attributes.fchmodat),
-    Syscall(275, "splice", (FD, ADDR, FD, ADDR, SIZE, flags("flags", "SPLICE_F_")), COUNT, splices.splice),
+    Syscall(275, "splice", (FD, ADDR, FD, ADDR, SIZE, flags("flags", "SPLICE_F_")), COUNT,
+            later("syscalls.files.splices", "splice")),
     Syscall(277, "sync_file_range", (FD, LONG, LONG, UINT), ZERO, sizes.sync_file_range, SUPPORTED, IN_MEMORY),
     Syscall(280, "utimensat", (DIRFD, PATH_OR_NULL, TIMES, AT_FLAGS), ZERO, attributes.utimensat),
     Syscall(285, "fallocate", (FD, flags("mode", "FALLOC_FL_"), LONG, LONG), ZERO, sizes.fallocate, PARTIAL,
