@@ -173,5 +173,5 @@ def _leave_old(k: Kernel, t: Task) -> None:
     for fd in me.files.close_on_exec():
         me.files.drop(fd)
     timers.forget(k, me, itimers=False)
-    t.altstack, t.rseq = (0, abi.SS_DISABLE, 0), None
+    t.altstack, t.rseq, t.keeps_caps = (0, abi.SS_DISABLE, 0), None, False
     t.robust_list = t.clear_child_tid = t.fs_base = t.gs_base = 0

@@ -154,8 +154,15 @@ def _get_subreaper(k: Kernel, t: Task, addr: int, *_: int) -> int:
     return 0
 
 
-def _get_keepcaps(k: Kernel, t: Task, *_: int) -> int:
+def _set_keepcaps(k: Kernel, t: Task, value: int, *_: int) -> int:
+    if value not in (0, 1):
+        raise SyscallError(EINVAL)
+    t.keeps_caps = bool(value)
     return 0
+
+
+def _get_keepcaps(k: Kernel, t: Task, *_: int) -> int:
+    return int(t.keeps_caps)
 
 
 def _get_thp_disable(k: Kernel, t: Task, *rest: int) -> int:
@@ -210,6 +217,7 @@ PRCTL: dict[int, Callable[..., int]] = {
     abi.PR_SET_CHILD_SUBREAPER: _set_subreaper,
     abi.PR_GET_CHILD_SUBREAPER: _get_subreaper,
     abi.PR_GET_KEEPCAPS: _get_keepcaps,
+    abi.PR_SET_KEEPCAPS: _set_keepcaps,
     abi.PR_SET_VMA: _set_vma,
 }
 

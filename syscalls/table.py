@@ -120,8 +120,8 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(146, "sched_get_priority_max", (INT,), NUMBER, sched.sched_get_priority_max),
     Syscall(147, "sched_get_priority_min", (INT,), NUMBER, sched.sched_get_priority_min),
     Syscall(157, "prctl", (OPTION, ULONG, ULONG, ULONG, ULONG), NUMBER, process.prctl, PARTIAL,
-            "PDEATHSIG, DUMPABLE, NAME, SECCOMP (read), CAPBSET (read), TIMERSLACK, NO_NEW_PRIVS, THP_DISABLE and "
-            "VMA names (from 5.17); other options are EINVAL."),
+            "PDEATHSIG, DUMPABLE, NAME, SECCOMP (read), CAPBSET (read), TIMERSLACK, KEEPCAPS (read back), "
+            "NO_NEW_PRIVS, THP_DISABLE and VMA names (from 5.17); other options are EINVAL."),
     Syscall(158, "arch_prctl", (ARCH, ADDR), ZERO, process.arch_prctl),
     Syscall(160, "setrlimit", (RESOURCE, in_struct("rlimit", 16)), ZERO, process.setrlimit),
     Syscall(201, "time", (out_struct("time_t", 8),), NUMBER, time.time),

@@ -31,6 +31,7 @@ class Task:
     pdeath_signal: int = 0
     timer_slack_ns: int = 50_000
     no_new_privs: bool = False
+    keeps_caps: bool = False  # prctl(PR_SET_KEEPCAPS)
     cpu: int = 0  # where it runs: the lowest CPU of its mask, as nothing ever moves it
     sp: int = 0  # the stack pointer, when the machine supplies it: sigaltstack's EPERM depends on it
     process: Process = None  # type: ignore[assignment]  # every task has one; the kernel supplies it

@@ -326,6 +326,9 @@ def test_prctl_state() -> None:
     assert g.call(157, abi.PR_SET_NO_NEW_PRIVS, 1) == 0
     assert g.call(157, abi.PR_GET_NO_NEW_PRIVS) == 1
     assert g.call(157, abi.PR_SET_NO_NEW_PRIVS, 0) == -EINVAL
+    assert g.call(157, abi.PR_SET_KEEPCAPS, 1) == 0
+    assert g.call(157, abi.PR_GET_KEEPCAPS) == 1
+    assert g.call(157, abi.PR_SET_KEEPCAPS, 2) == -EINVAL  # prctl(2), ERRORS
     assert g.call(157, abi.PR_SET_TIMERSLACK, 123) == 0
     assert g.call(157, abi.PR_GET_TIMERSLACK) == 123
     assert g.call(157, abi.PR_SET_PDEATHSIG, 9) == 0
