@@ -37,7 +37,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(57, "fork", (), NUMBER, clone.fork),
     Syscall(58, "vfork", (), NUMBER, clone.vfork),
     Syscall(59, "execve", (PATH, ADDR, ADDR), ZERO, execve.execve, PARTIAL,
-            "Static programs and scripts; a program that names a loader is ENOEXEC."),
+            "ELF executables of x86-64, with the loader that they name, and scripts."),
     Syscall(60, "exit", (INT,), NEVER, ending.exit_task),
     Syscall(61, "wait4", (PID, out_struct("status", 4), OPTIONS, NEW_RUSAGE), NUMBER, reaping.wait4, PARTIAL,
             "Children that stop or go on are not reported."),

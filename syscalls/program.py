@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from syscalls.tree.stored import StoredFile
 
 
+class Loader(NamedTuple):
+    """The interpreter of a program that names one (PT_INTERP): ld.so, which loads the program's libraries."""
+
+    path: str
+    read_file: Callable[[], bytes]
+    segments: tuple[tuple[int, int, int, int], ...]  # as those of a program
+
+
 class Program(NamedTuple):
     """One loaded program as it stands before its first instruction.  Ranges are (start, end), of run-time addresses."""
 
@@ -27,6 +35,7 @@ class Program(NamedTuple):
     vdso: tuple[int, int] | None = None
     vvar: tuple[int, int] | None = None
     read_file: Callable[[], bytes] = bytes  # the executable's bytes: /proc/self/exe, and pages dropped by madvise
+    loader: Loader | None = None
 
 
 class ProgramFile:

@@ -331,12 +331,17 @@ class AddressSpace:
 
 def initial_areas(program: Program) -> list[Vma]:
     """Return the areas that exist before the first instruction: what the loader mapped, the stack, the vDSO."""
-    backing = ProgramFile(program.exe, program.read_file)
-    areas = [
-        Vma(addr, addr + size, prot, 0, backing if offset >= 0 else None, max(offset, 0))
-        for addr, size, prot, offset in program.segments
-        if size
-    ]
+    files = [(program.exe, program.read_file, program.segments)]
+    if program.loader is not None:
+        files.append(program.loader)
+    areas = []
+    for path, read, segments in files:
+        backing = ProgramFile(path, read)
+        areas += [
+            Vma(addr, addr + size, prot, 0, backing if offset >= 0 else None, max(offset, 0))
+            for addr, size, prot, offset in segments
+            if size
+        ]
     low, high = program.stack
     areas.append(Vma(low, high, PROT_READ | PROT_WRITE, GROWSDOWN, name="[stack]"))
     if program.vvar:

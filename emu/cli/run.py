@@ -61,11 +61,13 @@ def run(argv: Sequence[str]) -> int:
 
     from emu.image.errors import ImageError
     from emu.image.executable import load
+    from emu.image.starter import Starter
     from emu.run.run import Watch, as_typed
     from emu.run.run import run as run_program
 
     try:
-        image = load(binary)
+        file = load(binary, dynamic=True)
+        image = Starter(file) if file.kind == "dynamic" else file
         made = with_arguments(as_typed(made, binary), binary, arguments)
         with _Text(chosen.strace if chosen else None) as strace:
             watch = Watch()
@@ -86,6 +88,12 @@ def run(argv: Sequence[str]) -> int:
     return OF_OUTCOME[outcome.kind]
 
 
+def _sysroot(folder: str) -> list[tuple[str, str, bool]]:
+    # Everything in *folder* stands in the guest's root, but what is the guest's own.
+    names = sorted(set(os.listdir(folder)) - {"dev", "proc", "sys", "tmp"})  # noqa: PTH208 - names are all that is asked
+    return [(os.path.join(folder, name), f"/{name}", False) for name in names]  # noqa: PTH118 - text is enough
+
+
 def _world(chosen: argparse.Namespace) -> World:
     from pathlib import Path
 
@@ -96,6 +104,8 @@ def _world(chosen: argparse.Namespace) -> World:
         own = {name.partition("=")[0]: name for name in made.env} if made.env != World().env else {}
         env = {**{name: f"{name}={value}" for name, value in os.environ.items()}, **own}
         made = replace(made, env=tuple(env.values()))
+    if chosen.sysroot:
+        made = replace(made, binds=(*_sysroot(chosen.sysroot), *made.binds))
     if chosen.cwd:
         made = replace(made, cwd=chosen.cwd)
     elif made.cwd == World().cwd:
@@ -177,6 +187,9 @@ def _parser() -> options.Parser:
     world = parser.add_argument_group("the program")
     world.add_argument("--inherit-env", action="store_true", help="start from this environment, not from the World's")
     world.add_argument("--cwd", metavar="DIR", help="the folder in the guest that it starts in (the World's cwd)")
+    world.add_argument(
+        "--sysroot", metavar="DIR", help="show the guest what is in this folder, as its root: loader and libraries"
+    )
     world.add_argument("--timeout", metavar="TIME", help="stop after so much virtual time: 10s, 500ms; no limit else")
     group = parser.add_argument_group("what happened")
     group.add_argument("--record", metavar="FILE", help="write system calls, schedule and outcome to FILE as JSON")

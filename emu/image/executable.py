@@ -99,11 +99,15 @@ class Executable:
         return analysis.stated_version(self.elf, SymbolTable(self.elf)) or ""
 
 
-def load(path: str) -> Executable:
-    """Return the executable at *path*; raise ImageError, with the path in its one line, for what is none."""
+def load(path: str, *, dynamic: bool = False) -> Executable:
+    """Return the executable at *path*; raise ImageError, with the path in its one line, for what is none.
+
+    One that names a loader is refused unless *dynamic*: then whoever runs it has to see to that
+    (:class:`emu.image.starter.Starter`).
+    """
     try:
         file = elf.parse(open_file(path))
-        if file.interpreter:
+        if file.interpreter and not dynamic:
             raise ImageError(f"needs the loader {file.interpreter}: dynamic programs are not supported yet")
         return Executable(file, os.path.basename(path.rstrip("/")))  # noqa: PTH119 - pathlib takes 4 ms to import
     except OSError as error:

@@ -1,7 +1,8 @@
 """Programs that the guest itself starts: what Linux's ``load_elf_binary`` (fs/binfmt_elf.c) does at execve.
 
-Any static executable of x86-64 will do, Go or not.  The read-only segments of one that was run before are still there,
-as in a page cache: the engine knows code by its frame, so that nothing is translated twice.
+Any executable of x86-64 will do, Go or not; one that names a loader gets it from the guest's tree.  The read-only
+segments of what was run before are still there, as in a page cache: the engine knows code by its frame, so that nothing
+is translated twice.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from emu.machine.paging import EAGER, VSYSCALL, Budget, PageTables
 from emu.machine.ram import Ram
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
-from syscalls.errno import ENOEXEC, SyscallError
+from syscalls.errno import ELIBBAD, ENOEXEC, SyscallError
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, Execution, OutOfFrames, Start
 from syscalls.light import NamedTuple
-from syscalls.program import Program
+from syscalls.program import Loader, Program
+from syscalls.world import World
 
 
 class Part(NamedTuple):
@@ -49,6 +51,14 @@ def map_supervisor(pages: PageTables, base: Base) -> None:
     pages.make_supervisor(loader.SUPERVISOR_PAGE)
 
 
+def _place(world: World, file: File, vdso: tuple[int, int] | None) -> int:
+    """Return where the interpreter of *file* lies: below the vDSO and its data, or where mappings begin."""
+    if file.headers.header.type == elf.ET_EXEC:
+        return 0
+    top = min(world.memory.mmap_base, vdso[0] - PAGE) if vdso else world.memory.mmap_base
+    return (top - max(part.addr + part.size for part in file.parts)) & -PAGE
+
+
 class Programs:
     """Loads programs into new page tables, and remembers them by what is in their files."""
 
@@ -61,14 +71,23 @@ class Programs:
     def load(self, execution: Execution) -> Start:
         """Load a program; raise SyscallError or OutOfFrames."""
         file = self._file(execution.data)
-        if file.headers.interpreter is not None:
-            raise SyscallError(ENOEXEC)
+        wanted = file.headers.interpreter
+        loader = None
+        if wanted is not None:
+            content = execution.read(wanted)
+            loader = wanted, content, self._loader(content)
         pages = self._new()
         try:
-            return self._fill(pages, file, execution)
+            return self._fill(pages, file, loader, execution)
         except BaseException:
             pages.drop()
             raise
+
+    def _loader(self, content: bytes) -> File:
+        found = self._file(content)
+        if found.headers.interpreter is not None:
+            raise SyscallError(ELIBBAD)  # not an interpreter itself: fs/binfmt_elf.c looks at its own headers only
+        return found
 
     def _file(self, data: bytes) -> File:
         import hashlib  # most programs execute no other
@@ -122,9 +141,8 @@ class Programs:
             self._ram.bytes[first : first + len(content)] = content
         return Part(start, size, file_size, segment.prot, offset, content, first)
 
-    def _fill(self, pages: PageTables, file: File, execution: Execution) -> Start:
-        world, header = execution.world, file.headers.header
-        bias = 0 if header.type == elf.ET_EXEC else world.memory.load_bias
+    def _map_file(self, pages: PageTables, file: File, bias: int) -> list[tuple[int, int, int, int]]:
+        # Map all segments; return what a Program tells of them.
         segments: list[tuple[int, int, int, int]] = []
         for part in file.parts:
             self._map(pages, part, part.addr + bias)
@@ -132,9 +150,23 @@ class Programs:
                 segments.append((part.addr + bias, part.file_size, part.prot, part.offset))
             if part.size > part.file_size:
                 segments.append((part.addr + bias + part.file_size, part.size - part.file_size, part.prot, -1))
+        return segments
+
+    def _fill(
+        self, pages: PageTables, file: File, loader_file: tuple[str, bytes, File] | None, execution: Execution
+    ) -> Start:
+        world, header = execution.world, file.headers.header
+        bias = 0 if header.type == elf.ET_EXEC else world.memory.load_bias
+        segments = self._map_file(pages, file, bias)
         end = max(addr + size for addr, size, _, _ in segments)
         vdso = self._map_vdso(pages, execution)
         entry, top = header.entry + bias, world.memory.stack_top
+        base, start_at, interpreter = 0, entry, None
+        if loader_file is not None:
+            path, content, parsed = loader_file
+            base = _place(world, parsed, vdso)
+            start_at = parsed.headers.header.entry + base
+            interpreter = Loader(path, lambda: content, tuple(self._map_file(pages, parsed, base)))
 
         def make_auxv(at: stack.StackAddresses) -> stack.Auxv:
             facts = auxiliary.LoadFacts(
@@ -144,6 +176,7 @@ class Programs:
                 random=at.random,
                 execfn=at.execfn,
                 platform=at.platform,
+                base=base,
                 vdso=vdso[0] if vdso else 0,
             )
             return auxiliary.build(world, facts)
@@ -168,8 +201,9 @@ class Programs:
             vdso=vdso,
             vvar=(vdso[0] - PAGE, vdso[0]) if vdso else None,
             read_file=lambda: data,
+            loader=interpreter,
         )
-        return Start(pages, program, entry, made.sp)
+        return Start(pages, program, start_at, made.sp)
 
     def _map(self, pages: PageTables, part: Part, addr: int) -> None:
         if part.first is not None:

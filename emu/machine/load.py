@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 
 from emu.image.executable import Loadable
+from emu.image.starter import Starter
 from emu.machine import stack
 from emu.machine.base import Base, round_up
 from emu.machine.paging import VSYSCALL, PageTables
@@ -85,7 +86,7 @@ def load(image: Loadable, world: World, pages: PageTables, base: Base) -> Loaded
         env_range=made.env_range,
         vdso=vdso,
         vvar=(vdso[0] - PAGE, vdso[0]) if vdso else None,
-        read_file=lambda: bytes(image.data),
+        read_file=lambda: bytes(image.program.data if isinstance(image, Starter) else image.data),
     )
     return Loaded(program, image.entry + bias, made.sp, bias)
 

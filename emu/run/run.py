@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from emu.image.errors import ImageError
 from emu.image.executable import Executable
+from emu.image.starter import Starter
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from emu.run.host import Host
@@ -33,10 +35,11 @@ def as_typed(world: World, path: str) -> World:
     return world if world.exe else replace(world, exe=os.path.abspath(path))  # noqa: PTH100 - pathlib takes 4 ms to import
 
 
-def run(image: Executable, world: World, watch: Watch = Watch()) -> Outcome:  # noqa: B008  immutable
+def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Outcome:  # noqa: B008  immutable
     """Run *image* in *world* on the standard streams of this process, and return how it ended.
 
-    Raises WorldError if *world* has no room for it, OSError if the record cannot be written.
+    Raises WorldError if *world* has no room for it, OSError if the record cannot be written, and ImageError for a
+    program whose loader the guest does not have.
     """
     machine = Machine(image, world)
     kernel = machine.kernel
@@ -73,6 +76,9 @@ def run(image: Executable, world: World, watch: Watch = Watch()) -> Outcome:  # 
     try:
         with host.signals():
             outcome = machine.run()
+        if isinstance(image, Starter) and not kernel.first.executed:
+            loader = image.program.elf.interpreter
+            raise ImageError(f"{image.name}: needs the loader {loader}: show it to the guest with --sysroot or --bind")
         if strace is not None:
             strace.end(outcome)
         if census is not None and watch.census is not None:
