@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,12 +81,12 @@ def cpu_seconds(pid: int) -> float:
 
 def campaign(engine: str, seed: int, seconds: float) -> Campaign:
     """Search until all defects are found or *seconds* of CPU time have passed."""
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         out = Path(temporary)
         how = ["--blind"] if engine == BLIND else ["--engine", engine]
         rt0 = [str(Path(sys.executable).with_name("rt0")), "fuzz", str(store.path(PROGRAM)), "--quiet", "--tier", TIER]
         found, spent = dict[str, float | None].fromkeys(DEFECTS), 0.0
-        process = subprocess.Popen([*rt0, "--out", temporary, "--seed", str(seed), *how])
+        process = subprocess.Popen([*rt0, "--out", temporary, "--seed", str(seed), *how], start_new_session=True)
         while spent < seconds and any(at is None for at in found.values()):
             time.sleep(POLL_SECONDS)
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -93,7 +94,7 @@ def campaign(engine: str, seed: int, seconds: float) -> Campaign:
             spent = cpu_seconds(process.pid)
             for name in found_in(out):
                 found[name] = found[name] or spent
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         summary = json.loads((out / "summary.json").read_bytes())
     return Campaign(engine, seed, found, summary["executions"], spent)

@@ -21,14 +21,16 @@ from emu.fuzz.mutation import mutate
 from emu.fuzz.novelty import Seen, cover, new_blocks, ranges, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import CONTENTS, Answer, Plan, decode, is_legal
+from emu.fuzz.shapes import Own
 from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
 
 TURN, SHORT_TURN = 32, 4  # runs; fewer for a plan whose run takes many instructions
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
-PROMISING_SHARE = 0.5  # of the turns; there are few such plans, and they lead on
-LATE_SHARE = 0.7  # of the turns change nothing before some call
+PROMISING_SHARE = 0.6  # of the turns; there are few such plans, and they lead on
+LATE_SHARE = 0.7  # of the turns change nothing before some call ...
+PROMISING_LATE_SHARE, WHOLE_TURNS = 0.4, 2  # ... of those of promising plans fewer, and of their first turns none
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
 WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
 MIN_WORD = 3  # characters
@@ -40,6 +42,7 @@ JOINED = 0.2  # how often two plans are put together
 CHANGES = (1, 1, 1, 2, 2, 3)  # how many at once
 MAX_ANSWERS = 24  # a longer plan is cut: nothing needs as many, and each costs time
 HINTS_EVERY = 500  # runs after which the constants of code that is new are asked for
+NO_HINTS = Own()
 TRIES, REMEMBERED = 4, 200_000  # for a plan that was not run; plans
 BLIND_BYTES = 64
 
@@ -69,7 +72,7 @@ class Entry:
     untried: int  # of its answers, from the first on: those that may yet turn out to be needless
     stored: bool  # in the corpus
     cost: int  # instructions of its run
-    hints: tuple[int, ...] = ()  # what the code compares with that it was the first to reach
+    hints: Own = NO_HINTS  # what the code compares with that it was the first to reach
     turns: int = 0
     shown: int = 0  # how many runs, of those that were looked at for this, showed the last of its news ...
     at: int = field(init=False)  # ... which is this bit of ...
@@ -126,7 +129,7 @@ class Search:
         plan = decode(data)
         return plan if self.tier != CONTRACT else Plan(tuple(answer for answer in plan.answers if is_legal(answer)))
 
-    def changed(self, plan: Plan, sites: Sites, rng: Random, own: tuple[int, ...] = (), since: int = 0) -> Plan:
+    def changed(self, plan: Plan, sites: Sites, rng: Random, own: Own = NO_HINTS, since: int = 0) -> Plan:
         """One change of *plan*, whose run had *sites*, from the call *since* on; *own*: constants that matter to it."""
         if self.tier != CONTRACT and rng.random() < WORD_SHARE:
             words = [word for word in map(word_of, self.hints()) if word]
@@ -156,8 +159,10 @@ class Search:
         self._left = max(min(TURN * self.entries[0].cost // max(parent.cost, 1), TURN), SHORT_TURN)
         parent.turns += 1
         # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
-        # start-up gets its share.
-        self._since = rng.randrange(calls) if calls and rng.random() < LATE_SHARE else 0
+        # start-up gets its share.  Not the first ones of a plan that has shown the way to new code.
+        share = LATE_SHARE if not parent.promising else PROMISING_LATE_SHARE if parent.turns > WHOLE_TURNS else 0.0
+        late = calls and rng.random() < share
+        self._since = rng.randrange(calls) if late else 0
         self._sites = parent.sites.since(self._since) if self._since else parent.sites
         if self._left > SHORT_TURN:
             self.target.follow(parent.plan, self._since)
@@ -217,7 +222,7 @@ class Search:
 
     def _add(self, result: Result, failed: bool, news: int, blocks: list[int], stored: bool) -> None:
         promising = bool(blocks) and not failed
-        hints = self.target.hints(blocks) if promising else ()
+        hints = Own(self.target.hints(blocks)) if promising else NO_HINTS
         plan = result.plan
         size = len(plan.answers)
         entry = Entry(

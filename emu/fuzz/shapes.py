@@ -18,6 +18,17 @@ from syscalls.abi import AT_NULL
 Hints = Sequence[int]
 """In order."""
 U64 = (1 << 64) - 1
+HINTED, KEENLY = 0.4, 0.8  # how often a value is a hint, if one fits
+
+
+class Own(tuple[int, ...]):
+    """Hints that are taken more often than others."""
+
+    __slots__ = ()
+
+
+def _hinted(rng: Random, hints: Hints) -> bool:
+    return rng.random() < (KEENLY if isinstance(hints, Own) else HINTED)
 
 
 class Shape(NamedTuple):
@@ -30,14 +41,14 @@ class Shape(NamedTuple):
 
 def number(rng: Random, low: int, high: int, hints: Hints) -> int:
     """An integer of [*low*, *high*]: a hint, an end of the range, near a power of two, or any."""
-    choice = rng.random()
-    if choice < 0.4:
+    if _hinted(rng, hints):
         first, last = bisect_left(hints, low), bisect_right(hints, high)
         if first < last:
             return hints[rng.randrange(first, last)]
-    if choice < 0.6:
+    choice = rng.randrange(3)
+    if choice == 0:
         return rng.choice((low, high, min(low + 1, high), max(high - 1, low)))
-    if choice < 0.8:
+    if choice == 1:
         near = (1 << rng.randrange(max(high.bit_length(), 1))) + rng.randint(-1, 1)
         return min(max(near, low), high)
     return rng.randint(low, high)
@@ -77,7 +88,7 @@ HUGE_PAGES = frozenset(1 << shift for shift in range(20, 30))
 def _huge_page(rng: Random, hints: Hints) -> bytes:
     known = hints[bisect_left(hints, MIN_HUGE_PAGE) : bisect_right(hints, MAX_HUGE_PAGE)]
     fitting = [hint for hint in known if hint in HUGE_PAGES]
-    return b"%d\n" % (rng.choice(fitting) if fitting and rng.random() < 0.4 else 1 << rng.randint(20, 29))
+    return b"%d\n" % (rng.choice(fitting) if fitting and _hinted(rng, hints) else 1 << rng.randint(20, 29))
 
 
 def _is_huge_page(data: bytes) -> bool:
