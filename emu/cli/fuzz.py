@@ -30,6 +30,7 @@ examples:
   rt0 fuzz ./server --time 60 --out campaign
   rt0 fuzz ./server --tier hostile --jobs 2 --out campaign
   rt0 fuzz --until runtime.schedinit --max-runs 10000 --seed 3 --out campaign
+  rt0 fuzz ./tool --until exit --world files.toml --out campaign    whole programs; files of the World hold anything
   rt0 fuzz ./server --out campaign --also hello-1.21 hello-1.24 --time 600
   rt0 fuzz ./server --out campaign --minimise      keep what the corpus needs for its coverage, and stop
   rt0 replay campaign                              check what was found
@@ -136,7 +137,9 @@ def _parser() -> options.Parser:
     parser.add_argument("--max-runs", type=options.count, metavar="N", help="end after so many runs")
     parser.add_argument("--jobs", type=options.count, default=1, metavar="N", help="processes that search together")
     parser.add_argument("--from", dest="begin", metavar="FUNCTION", default="runtime.osinit", help="where runs begin")
-    parser.add_argument("--until", metavar="FUNCTION", default="runtime.mstart", help="where runs end")
+    parser.add_argument(
+        "--until", metavar="FUNCTION", default="runtime.mstart", help="where runs end; exit: whole programs are run"
+    )
     parser.add_argument("--also", nargs="+", default=[], metavar="BINARY", help="programs to try each finding on")
     parser.add_argument("--merge", action="append", default=[], metavar="DIR", help="take over another corpus as well")
     parser.add_argument("--minimise", action="store_true", help="make the corpus small, and stop")

@@ -8,6 +8,7 @@ new rows come last.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from emu.fuzz import shapes
@@ -55,7 +56,7 @@ class Row(NamedTuple):
 THP = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 CGROUP_ROOT = "/sys/fs/cgroup"
 
-ROWS: tuple[Row, ...] = (
+ROWS: list[Row] = [
     # open(2), read(2), pread(2), close(2): of files of procfs, sysfs and cgroups
     Row("openat", ("EACCES", "EINTR", "ELOOP", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENOTDIR", "EPERM")),
     Row("read", ("EINTR", "EIO", "ENOMEM"), arguments=((2, *ANY_SIZE),)),
@@ -123,8 +124,21 @@ ROWS: tuple[Row, ...] = (
     Row(setting="thp.pmd-size", texts=("absent",)),
     Row(setting="memory.honour-hints", texts=("false", "true")),
     Row(setting="at-random", texts=("hex:" + "00" * 16, "hex:" + "ff" * 16)),
-)  # fmt: skip
+]  # fmt: skip
+OF_GO = len(ROWS)
+"""Rows from here on are of files that the World wrote down: a program's own."""
 
 CALL_ROWS: dict[str, int] = {row.call: number for number, row in enumerate(ROWS) if row.call}
 FILE_ROWS: dict[str, int] = {row.file: number for number, row in enumerate(ROWS) if row.file}
 SETTING_ROWS: tuple[int, ...] = tuple(number for number, row in enumerate(ROWS) if row.setting)
+
+
+def know_files(paths: Iterable[str]) -> None:
+    """Let the World's own files at *paths* be rows, and no others that were: any contents of theirs are legal."""
+    for row in ROWS[OF_GO:]:
+        del FILE_ROWS[row.file]
+    del ROWS[OF_GO:]
+    for path in paths:
+        if path not in FILE_ROWS:
+            FILE_ROWS[path] = len(ROWS)
+            ROWS.append(Row(file=path, contents=shapes.ANYTHING))

@@ -16,12 +16,12 @@ from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
-from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
+from emu.fuzz.grammar import CONTRACT, HOSTILE, OF_GO, ROWS
 from emu.fuzz.mutation import mutate
 from emu.fuzz.novelty import Seen, cover, new_blocks, ranges, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import CONTENTS, Answer, Plan, decode, is_legal
-from emu.fuzz.shapes import Own
+from emu.fuzz.shapes import Own, edited, text_of, word_of
 from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
@@ -31,9 +31,10 @@ CANDIDATES = 12  # of the corpus, of which the one is taken that showed what few
 PROMISING_SHARE = 0.6  # of the turns; there are few such plans, and they lead on
 LATE_SHARE = 0.7  # of the turns change nothing before some call ...
 PROMISING_LATE_SHARE, WHOLE_TURNS = 0.4, 2  # ... of those of promising plans fewer, and of their first turns none
+FEW_HINTS, FIRST_PLACES = 16, 32  # what is tried at all places of a file is few numbers, at its first places
+OWN_FILES_SHARE = 0.7  # how often a file of the program's own is changed, where there is one
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
 WORD_SHARE = 0.05  # how often a word that the program compares with is put where it may be read
-MIN_WORD = 3  # characters
 SAMPLED = 4  # of as many runs one is looked at for what it shows
 FAILED_SHARE = 0.1  # how often an entry is taken whether or not its run ended badly
 REFUSALS = ("ENOMEM", "EAGAIN")  # of mmap(2)
@@ -106,6 +107,7 @@ class Search:
         self._fresh: list[Entry] = []  # not yet made small
         self._parent: Entry | None = None
         self._tried: set[int] = set()  # hashes of plans
+        self._trials: list[Plan] = []  # each place of a file with each number that new code compares with
         self._left = 0  # runs of its turn ...
         self._since = 0  # ... which change nothing before this call ...
         self._sites = Sites()  # ... and these sites
@@ -138,6 +140,12 @@ class Search:
                 answer = Answer(rng.choice(files), 0, CONTENTS, rng.choice(words) + b"\n")
                 return Plan((answer, *plan.answers))
         hints = own if own and rng.random() < OWN_HINTS_SHARE else self.hints()
+        mine = [row for row in sites.rows if row >= OF_GO]
+        if mine and rng.random() < OWN_FILES_SHARE:
+            row, numbers = rng.choice(mine), own or hints
+            content = next((answer.payload for answer in plan.answers if answer.row == row), b"")
+            rest = tuple(answer for answer in plan.answers if answer.row != row)
+            return Plan((Answer(row, 0, CONTENTS, edited(rng, numbers, content)), *rest))
         return mutate(plan, rng, self.tier, sites, hints, settings=self.settings, since=since)
 
     def step(self) -> None:
@@ -148,6 +156,9 @@ class Search:
                 self._spare_one(entry)
                 return
             self._keep(self._fresh.pop())
+        if self._trials:
+            self.run(self._trials.pop())
+            return
         if not self._left:
             self._begin_turn(self._choose())
         self._left -= 1
@@ -238,6 +249,8 @@ class Search:
         )
         self.entries.append(entry)
         self._fresh.append(entry)
+        if promising and len(hints) <= FEW_HINTS:
+            self._trials += trials(plan, entry.sites, hints)
 
     def _next(self) -> Plan:
         rng, parent = self._rng, self._parent
@@ -282,10 +295,19 @@ class Search:
         return min(candidates, key=lambda one: one.shown * one.cost)
 
 
-def word_of(hint: int) -> bytes:
-    """The text that *hint* is when it is compared as one integer; empty if it is none."""
-    data = hint.to_bytes(8, "little").rstrip(b"\0") if hint >= 0 else b""
-    return data if len(data) >= MIN_WORD and data.isascii() and data.decode("ascii").isprintable() else b""
+def trials(plan: Plan, sites: Sites, hints: tuple[int, ...]) -> list[Plan]:
+    """*plan* with each of the program's own files changed at each of its first places to each of *hints*, as text."""
+    found = []
+    for row in sites.rows:
+        if row < OF_GO:
+            continue
+        content = next((answer.payload for answer in plan.answers if answer.row == row), b"")
+        rest = tuple(answer for answer in plan.answers if answer.row != row)
+        for piece in filter(None, map(text_of, hints)):
+            for at in range(min(len(content), FIRST_PLACES) + 1):
+                new = content[:at] + piece + content[at + len(piece) :]
+                found.append(Plan((Answer(row, 0, CONTENTS, new), *rest)))
+    return found
 
 
 def tier_of(result: Result) -> str:

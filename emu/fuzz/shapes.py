@@ -18,7 +18,20 @@ from syscalls.abi import AT_NULL
 Hints = Sequence[int]
 """In order."""
 U64 = (1 << 64) - 1
+MIN_WORD = 3  # characters
 HINTED, KEENLY = 0.4, 0.8  # how often a value is a hint, if one fits
+
+
+def word_of(hint: int) -> bytes:
+    """The text that *hint* is when it is compared as one integer; empty if it is none."""
+    data = hint.to_bytes(8, "little").rstrip(b"\0") if hint >= 0 else b""
+    return data if len(data) >= MIN_WORD and data.isascii() and data.decode("ascii").isprintable() else b""
+
+
+def text_of(hint: int) -> bytes:
+    """Like :func:`word_of`, of any length: a character is compared as a number, too."""
+    data = hint.to_bytes(8, "little").rstrip(b"\0") if hint > 0 else b""
+    return data if data.isascii() and data.decode("ascii").isprintable() else b""
 
 
 class Own(tuple[int, ...]):
@@ -276,6 +289,32 @@ def _bytes(rng: Random, _: Hints) -> bytes:
     return rng.randbytes(rng.choice((1, 8, 15, 16, 32, 64)))
 
 
+def edited(rng: Random, hints: Hints, content: bytes) -> bytes:
+    """*content*, of a file that a person wrote, changed at one place: by a word or a byte that the program compares
+    with, by a byte of any kind, or by what is left out.
+    """
+    words = [word for word in map(word_of, hints) if word]
+    letters = [hint for hint in hints if 0 < hint < 256]
+    at = rng.choice((0, 0, len(content), rng.randint(0, len(content))))
+    choice = rng.random()
+    if words and choice < 0.4:
+        piece = rng.choice(words)
+    elif letters and choice < 0.7:
+        piece = bytes((rng.choice(letters),))
+    elif choice < 0.9:
+        piece = rng.choice((b"\n", b" ", b"=", b"0", b"1", rng.randbytes(1)))
+    else:
+        return content[:at]
+    return content[:at] + piece + content[at + len(piece) * rng.randrange(2) :]
+
+
+def _contents(rng: Random, hints: Hints) -> bytes:
+    content = b""
+    for _ in range(rng.randrange(4)):
+        content = edited(rng, hints, content)
+    return content
+
+
 MASK = Shape("CPU mask", _mask, _is_mask)
 HUGE_PAGE = Shape("size of a huge page", _huge_page, _is_huge_page)
 CPU_MAX = Shape("cpu.max", _cpu_max, _is_cpu_max)
@@ -291,3 +330,4 @@ SIGACTION = Shape("action", _sigaction, _is_sigaction)
 ALTSTACK = Shape("alternate stack", lambda _rng, _hints: NO_STACK, lambda data: data == NO_STACK)
 RLIMIT = Shape("limit", _rlimit, _is_rlimit)
 ENTROPY = Shape("random bytes", _bytes, lambda data: len(data) > 0)
+ANYTHING = Shape("contents", _contents, lambda _: True)

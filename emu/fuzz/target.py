@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emu.boot.boot import FATAL_ERROR, MSTART, describe, entry_of, printed
+from emu.boot.boot import END, FATAL_ERROR, MSTART, describe, entry_of, printed
 from emu.boot.reader import NOT_IN_RELEASE, Missing, Reader
 from emu.fuzz import unwind
 from emu.fuzz.constants import Constants
-from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS
+from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS, know_files
 from emu.fuzz.oracles import CHANGING
 from emu.fuzz.plan import ARGUMENT, CONTENTS, SETTING, Plan
 from emu.fuzz.sites import paths_opened
@@ -98,6 +98,8 @@ def settle() -> None:
 class Target:
     """A program ready to be run from *begin* to *until*, both functions of it, in *world* changed by plans.
 
+    *until* may be :data:`emu.boot.boot.END`: whole programs are run.  Files that *world* wrote down may hold anything.
+
     *tier* is only remembered.  With *settings* plans may also change the rest of the World; such a run begins at the
     entry point.  Raises UnknownFunction, and ValueError if *world* does not lead to *begin*.
     """
@@ -115,6 +117,7 @@ class Target:
         self.image, self.tier, self.begin, self.until, self.settings = image, tier, begin, until, settings
         self._begin_at, self._stop_at = entry_of(image, begin), entry_of(image, until)
         self.world = replace(world, limits=_at_most(world.limits), memory=_small(world.memory))
+        know_files(file.path for file in world.files if file.content is not None)
         self._constants = Constants(image)
         self._patience: Counter[tuple[str, ...]] = Counter()
         self._hangs: Counter[tuple[str, ...]] = Counter()
@@ -245,8 +248,7 @@ class Target:
             return machine.instructions() + spent - last >= SPACING
 
         machine.before_call, machine.world = worth_a_stop, self._quick
-        stop_at = self._stop_at + machine.loaded.bias
-        while (outcome := machine.run(stop_at, self.until)).kind == "reached" and outcome.at != self.until:
+        while (outcome := self._run_on()).kind == "reached" and outcome.at != self.until:
             made.update(event.name for event in kernel.events[counted:])
             counted = len(kernel.events)
             kernel.answer_by(self._own_rules)  # a snapshot holds the counts of these alone
@@ -303,11 +305,19 @@ class Target:
         self._set_out(plan, self._followed)
         machine.world = world
         machine.before_call, self._listening = self._has_said_it if self._cuts_throws else None, True
-        outcome = machine.run(self._stop_at + machine.loaded.bias, self.until)
+        outcome = self._run_on()
         machine.before_call = None
         if outcome.kind == "reached" and outcome.at != self.until:
             self._cuts.add(machine.pc)
             return replace(outcome, kind=SLOW)
+        return outcome
+
+    def _run_on(self) -> Outcome:
+        # To the end of the stretch, or to where the machine is to stop before.  A whole program has reached its end
+        # when it says that all went well.
+        outcome = self.machine.run(self._stop_at and self._stop_at + self.machine.loaded.bias, self.until)
+        if self.until == END and outcome.kind == "exit" and outcome.exit_status == 0:
+            return replace(outcome, kind="reached", at=END)
         return outcome
 
     def _has_said_it(self, nr: int, _args: tuple[int, ...]) -> bool:
@@ -351,7 +361,8 @@ class Target:
         return self._result(
             plan,
             described,
-            values=self._values() if reached else {},
+            # Models judge start-up by what was answered in it; of a whole program that is long over.
+            values=self._values() if reached and self.until != END else {},
             calls=tuple(machine.kernel.events[self._done :]),
             stack=() if reached else tuple(unwind.functions(machine, self.image)),
         )
