@@ -259,6 +259,9 @@ class Machine:
         if self.between is not None:
             self.between(task.tid, self.total())
         self._forget_gone()
+        if self.ram.stale and self.ram.crowded:
+            self.engine.forget_all_code()
+            self.ram.wash()
         if kernel.started is not None:
             self._begin_program()
         while True:

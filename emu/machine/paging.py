@@ -56,6 +56,17 @@ class TablesState(NamedTuple):
     new_code: bool
 
 
+def _run(take: Callable[[int], int], count: int) -> tuple[int, int]:
+    """Take *count* contiguous frames, or fewer where there are none; return how many, and the first."""
+    while True:
+        try:
+            return count, take(count)
+        except OutOfFrames:
+            if count == 1:
+                raise
+            count //= 2
+
+
 class Budget:
     """How many frames the guest's pages may take, in all its processes together."""
 
@@ -231,8 +242,12 @@ class PageTables:
         try:
             for table, low, high in self._runs(addr, size, make=True):
                 assert table is not None
-                self._enter(table, low, high, take(high - low) | bits)
-                left -= high - low
+                at = low
+                while at < high:
+                    count, first = _run(take, high - at)
+                    self._enter(table, at, at + count, first | bits)
+                    at += count
+                    left -= count
         except OutOfFrames:  # the host's share is used up by page tables, before the guest's own limit
             self.frames -= left
             self.budget.used -= left

@@ -33,6 +33,7 @@ class Ram:
         self.host_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.host))
         self._next = 0  # frames below were handed out at least once
         self._free: list[tuple[int, int]] = []  # runs (first frame, count) that were given back
+        self._clean: list[tuple[int, int]] = []  # likewise, and the engine has forgotten what code was in them
         self.kept = 0  # frames below stay what they are
         self.lost = False  # one of those was given back, and what it held is no longer sure
         # Frames that more than one page table, or a cache of programs, refers to: number -> how many more than one.
@@ -49,18 +50,21 @@ class Ram:
     @property
     def frames_used(self) -> int:
         """Frames handed out now."""
-        return self._next - sum(count for _, count in self._free)
+        return self._next - sum(count for _, count in (*self._free, *self._clean))
 
     def take(self, count: int) -> int:
         """Return the physical address of *count* contiguous zeroed frames; raise :class:`OutOfFrames`."""
-        for i, (first, free) in enumerate(self._free):
-            if free >= count:
-                if free == count:
-                    del self._free[i]
-                else:
-                    self._free[i] = (first + count, free - count)
-                return first * PAGE
-        return self.take_new(count)
+        found = _cut(self._free, count)
+        if found is not None:
+            return found * PAGE
+        try:
+            return self.take_new(count)
+        except OutOfFrames:
+            self._free = _joined(self._free)
+            found = _cut(self._free, count)
+            if found is None:
+                raise
+            return found * PAGE
 
     def give_back(self, addr: int, count: int) -> None:
         """Take back *count* frames from physical address *addr* on; their contents are gone."""
@@ -76,12 +80,27 @@ class Ram:
             self._free.append((first, count))
 
     def take_new(self, count: int) -> int:
-        """Return the physical address of *count* frames that nobody ever had; raise :class:`OutOfFrames`."""
+        """Return the physical address of *count* frames that held no code that the engine knows; OutOfFrames."""
+        found = _cut(self._clean, count)
+        if found is not None:
+            return found * PAGE
         first = self._next
         if (first + count) * PAGE > self.size:
             raise OutOfFrames
         self._next = first + count
         return first * PAGE
+
+    @property
+    def crowded(self) -> bool:
+        """Whether few frames are left that never held code: time that the engine forgets, and for :meth:`wash`."""
+        frames = self.size // PAGE
+        return self.stale and frames - self._next + sum(count for _, count in self._clean) < frames // 8
+
+    def wash(self) -> None:
+        """Take note that the engine has forgotten all code: what was given back is as good as new."""
+        self._clean = _joined([*self._clean, *self._free])
+        self._free.clear()
+        self.stale = False
 
     def share(self, frame: int) -> None:
         """Count one more that refers to *frame*, a physical address."""
@@ -110,12 +129,13 @@ class Ram:
 
     def state(self) -> RamState:
         """Return which frames are handed out; their contents are not among it."""
-        return self._next, tuple(self._free), self.lost
+        return self._next, (*self._free, *self._clean), self.lost
 
     def restore(self, state: RamState) -> None:
         """Hand out frames as from when :meth:`state` returned *state*; the contents are the caller's to put back."""
         self._next, free, self.lost = state
         self._free[:] = free
+        self._clean.clear()
 
     def reset(self, used: Sequence[int] | None = None) -> None:
         """Take back all frames but those that are kept, so that they are handed out again in the same order.
@@ -130,5 +150,29 @@ class Ram:
             self.clear(self.kept * PAGE, self._next - self.kept)
         self._next = self.kept
         self._free.clear()
+        self._clean.clear()
         self.shares.clear()
         self.lost = self.had_code = self.stale = False
+
+
+def _cut(runs: list[tuple[int, int]], count: int) -> int | None:
+    # Take *count* frames out of the first of *runs* that has as many; None if none has.
+    for i, (first, free) in enumerate(runs):
+        if free >= count:
+            if free == count:
+                del runs[i]
+            else:
+                runs[i] = (first + count, free - count)
+            return first
+    return None
+
+
+def _joined(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    # The same frames in as few runs as there can be, in order.
+    found: list[tuple[int, int]] = []
+    for first, count in sorted(runs):
+        if found and sum(found[-1]) == first:
+            found[-1] = (found[-1][0], found[-1][1] + count)
+        else:
+            found.append((first, count))
+    return found
