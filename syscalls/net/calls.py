@@ -120,7 +120,8 @@ def bind(k: Kernel, t: Task, fd: int, addr: int, size: int) -> int:
 
 def listen(k: Kernel, t: Task, fd: int, backlog: int) -> int:
     """Let others connect to a socket; listen(2)."""
-    socket_of(k, fd).listen(k, min(backlog & 0xFFFF_FFFF, SOMAXCONN))
+    most = SOMAXCONN if k.release >= (5, 4) else 128  # net.core.somaxconn
+    socket_of(k, fd).listen(k, min(backlog & 0xFFFF_FFFF, most))
     return 0
 
 
