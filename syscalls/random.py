@@ -6,7 +6,11 @@ Nothing here is secret and nothing comes from the host.
 
 from __future__ import annotations
 
-import hashlib
+try:
+    # What hashlib hands on where OpenSSL is not asked for: loading that library takes 3 ms.
+    from _sha3 import shake_256  # type: ignore[import-not-found]
+except ImportError:  # pragma: no cover - another Python than CPython
+    from hashlib import shake_256
 
 from syscalls import abi
 from syscalls.errno import EINVAL, SyscallError
@@ -39,7 +43,7 @@ class Entropy:
             index, start = divmod(self.position, BLOCK)
             if index != self._index:
                 self._index = index
-                self._block = hashlib.shake_256(f"{self._label}{index}".encode()).digest(BLOCK)
+                self._block = shake_256(f"{self._label}{index}".encode()).digest(BLOCK)
             part = self._block[start : start + size]
             parts.append(part)
             size -= len(part)
@@ -51,7 +55,7 @@ def at_random(world: World) -> bytes:
     """Return the 16 bytes behind AT_RANDOM: the World's own, or drawn from its seed apart from the other stream."""
     if world.at_random is not None:
         return world.at_random
-    return hashlib.shake_256(f"rt0 AT_RANDOM {world.seed}".encode()).digest(16)
+    return bytes(shake_256(f"rt0 AT_RANDOM {world.seed}".encode()).digest(16))
 
 
 def fill(k: Kernel, addr: int, size: int) -> int:
