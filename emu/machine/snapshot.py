@@ -46,7 +46,12 @@ class Snapshot:
 
 
 def take(machine: Machine) -> Snapshot:
-    """Return the state of *machine*, which is not running."""
+    """Return the state of *machine*, which is not running.
+
+    Raises ValueError when there ever was another address space than the first: of a child, or one that execve made.
+    """
+    if machine.memories.several:
+        raise ValueError("there was more than one address space: such a state cannot be saved")
     ram = machine.ram
     frames = sorted({*machine.pages.dirty_frames(), machine.base.supervisor // PAGE})
     return Snapshot(
