@@ -76,7 +76,7 @@ def entry() -> NoReturn:
     That would cost 17 ms (measured), for memory that the kernel takes back anyway.  So would looking for garbage in a
     process that ends with its one boot: 5 ms.
     """
-    if sys.argv[1:2] == ["boot"]:
+    if sys.argv[1:2] in (["boot"], ["run"]):  # a run enables it again, once all is loaded
         gc.disable()
     status = main()
     for stream in (sys.stdout, sys.stderr):

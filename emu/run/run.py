@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -73,6 +74,8 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
             record.ran(tid, instructions)
 
     machine.between = between
+    gc.freeze()  # what is there now stays: looking at it again and again would take as long as loading it did
+    gc.enable()
     try:
         with host.signals():
             outcome = machine.run()
