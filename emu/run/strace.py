@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from emu.machine.outcome import SIGNALS, Outcome
+from emu.run.decoded import arguments
 from syscalls.errno import NUMBERS
 from syscalls.events import SyscallEvent
 from syscalls.row import ABSENT, NEVER, PARTIAL
@@ -28,6 +29,8 @@ class Strace:
         self._several = self._several or event.tid != self._first
         call, equals, result = line(event).rpartition(" = ")
         row = BY_NR.get(event.nr)
+        if row is not None:
+            call = f"{event.name}({arguments(event, row)})"
         if row is not None and row.result == NEVER:
             result = "?"
         elif event.errno:

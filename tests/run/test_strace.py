@@ -1,0 +1,104 @@
+"""``rt0 run --strace``: what strace(1) shows of the same programs, where the values are the same."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emu.run.decoded import signal_set, stack, stat, wait_status
+from syscalls import abi
+from tests.conftest import ON_CI
+
+Binary = Callable[[str], Path]
+RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
+
+
+def native(folder: Path, *argv: str | Path) -> list[str]:
+    """The calls of *argv* that strace -f shows, each whole, without the threads' ids."""
+    trace = folder / "native"
+    subprocess.run(["strace", "-f", "-o", trace, *argv], capture_output=True, check=False, timeout=60)
+    calls, begun = [], {}
+    for line in trace.read_text().splitlines():
+        pid, _, text = line.partition(" ")
+        text = text.lstrip()
+        if text.endswith("<unfinished ...>"):
+            begun[pid] = text.removesuffix("<unfinished ...>").rstrip()
+            continue
+        resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", text)
+        if resumed:
+            before, after = begun.pop(pid), resumed.group(1).lstrip()
+            text = f"{before}{' ' if before.endswith(',') else ''}{after}"
+        calls.append(re.sub(r"\)\s+= ", ") = ", text))
+    return calls
+
+
+def emulated(folder: Path, *argv: str | Path) -> list[str]:
+    """The calls that rt0 shows, without the threads' ids."""
+    trace = folder / "emulated"
+    subprocess.run([*RT0, "--strace", trace, *argv], capture_output=True, check=False, timeout=60)
+    lines = [re.sub(r"^\[pid +\d+\] ", "", line) for line in trace.read_text().splitlines()]
+    return [re.sub(r"\)\s+= ", ") = ", line) for line in lines]
+
+
+def alike(lines: list[str], *names: str) -> list[str]:
+    """The lines of the calls *names*, each once, with what differs from run to run left out."""
+    found = {line for line in lines if line.startswith(tuple(f"{name}(" for name in names))}
+    shown = {re.sub(r"0x[0-9a-f]{9,}", "ADDRESS", line) for line in found}
+    return sorted({re.sub(r"^(clone\(.*\) = )\d+", r"\1TID", line) for line in shown})
+
+
+def test_what_go_asks_at_its_start(binary: Binary, tmp_path: Path) -> None:
+    """Signals with their handlers and masks, stacks, threads, descriptors, sleeping: the same lines."""
+    path = binary("hello-1.27.3")
+    theirs, ours = native(tmp_path, path), emulated(tmp_path, path)
+    for names, least in (
+        (["rt_sigaction"], 100), (["rt_sigprocmask"], 3), (["sigaltstack"], 2), (["clone"], 1), (["arch_prctl"], 1),
+    ):  # fmt: skip
+        assert len(alike(theirs, *names)) >= least
+        assert alike(ours, *names) == alike(theirs, *names)
+    for line in ours:  # these happen when they happen
+        if line.startswith("nanosleep({tv_sec=0, tv_nsec=20000}"):
+            assert line == "nanosleep({tv_sec=0, tv_nsec=20000}, NULL) = 0"
+    huge = 'openat(AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", O_RDONLY) = 3'
+    assert huge in ours
+    assert {line for line in theirs if line.startswith("fcntl(0, F_GETFD")} <= set(ours)
+    assert all(re.fullmatch(r"futex\(0x\w+, FUTEX_WAKE_PRIVATE, 1\) = [01]", line) for line in ours if "_WAKE" in line)
+    assert [line for line in theirs if re.fullmatch(r"futex\(0x\w+, FUTEX_WAKE_PRIVATE, 1\) = [01]", line)]
+
+
+def test_files_and_pipes(tmp_path: Path) -> None:
+    """A device's numbers, a pipe's descriptors."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        assert not ON_CI, "busybox is not installed"
+        pytest.skip("busybox is not installed (apt-get install busybox-static)")
+    for command, wanted in (
+        (["ls", "-d", "/dev/null"], "stat"),
+        (["sh", "-c", "echo a | echo b"], "pipe"),
+    ):
+        theirs, ours = native(tmp_path, busybox, *command), emulated(tmp_path, busybox, *command)
+        found = [
+            line for line in theirs if wanted in line.partition("(")[0] and ("/dev/null" in line or wanted == "pipe")
+        ]
+        assert found
+        assert set(found) <= set(ours)
+
+
+def test_structures() -> None:
+    """As strace's sources print them."""
+    assert signal_set(bytes(8)) == "[]"
+    assert signal_set(b"\xff" * 8) == "~[]"
+    assert signal_set((2**64 - 1 ^ 1 << 31 ^ 1 << 32).to_bytes(8, "little")) == "~[RTMIN RT_1]"
+    assert signal_set((1 << 1 | 1 << 22).to_bytes(8, "little")) == "[INT URG]"
+    assert stack(bytes(8) + b"\x02" + bytes(15)) == "{ss_sp=NULL, ss_flags=SS_DISABLE, ss_size=0}"
+    fields = [0] * 16
+    fields[3], fields[7] = 0o100644, 5  # st_mode, st_size
+    assert wait_status(b"\x00\x07\x00\x00") == "[{WIFEXITED(s) && WEXITSTATUS(s) == 7}]"
+    assert wait_status(b"\x86\x00\x00\x00") == "[{WIFSIGNALED(s) && WTERMSIG(s) == SIGABRT && WCOREDUMP(s)}]"
+    assert stat(abi.STAT.pack(*fields)) == "{st_mode=S_IFREG|0644, st_size=5, ...}"
