@@ -71,9 +71,9 @@ class Process:
     """
 
     __slots__ = (
-        "actions", "child_ticks", "dumpable", "ended", "executed", "exit_signal", "files", "ids", "maker_waits", "mem",
-        "number", "parked", "pending", "pgid", "pid", "place", "ppid", "program", "queued", "rlimits", "sid", "since",
-        "space", "stopped", "subreaper", "thp_disabled", "ticks", "timer_ids", "timers",
+        "actions", "change", "child_ticks", "dumpable", "ended", "executed", "exit_signal", "files", "ids",
+        "maker_waits", "mem", "number", "parked", "pending", "pgid", "pid", "place", "ppid", "program", "queued",
+        "rlimits", "sid", "since", "space", "stopped", "subreaper", "thp_disabled", "ticks", "timer_ids", "timers",
     )  # fmt: skip
 
     def __init__(self, pid: int, ppid: int, program: Program, place: Place, ids: Ids) -> None:
@@ -87,6 +87,7 @@ class Process:
         self.queued: tuple[Info, ...] = ()  # ... and what came with them
         self.stopped = 0  # by this signal: its tasks do not run ...
         self.parked: tuple[int, ...] = ()  # ... of which these would
+        self.change = 0  # what its parent can still learn of that by waiting, as wait(2) stores it; 0: nothing
         self.timers: dict[int, SignalTimer] = {}
         self.timer_ids = 0  # how many it has made: the number of the next one
         self.rlimits: list[tuple[int, int]]

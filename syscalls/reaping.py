@@ -13,6 +13,7 @@ from syscalls.errno import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH, SyscallError
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit
 from syscalls.pidfd import process_of
+from syscalls.sending import CONTINUED
 from syscalls.time import NS
 from syscalls.waits import Blocked, Wait
 
@@ -39,9 +40,11 @@ def wait4(k: Kernel, t: Task, pid: int, status: int, options: int, usage: int) -
     )  # fmt: skip
     if child is None:
         return 0
-    reap(k, t, child)
+    if child.ended is not None:
+        reap(k, t, child)
     if status:
-        k.mem.write(status, abi.U32.pack(status_of(child)))
+        k.mem.write(status, abi.U32.pack(child.change if child.ended is None else status_of(child)))
+    child.change = 0
     if usage:
         k.mem.write(usage, rusage(k, child.ticks + child.child_ticks))
     return child.pid
@@ -63,15 +66,24 @@ def waitid(k: Kernel, t: Task, kind: int, number: int, addr: int, options: int, 
         if addr:
             _store_info(k, addr, 0, 0, 0, 0, 0)
         return 0
+    code, value = _change_of(child)
     if not options & abi.WNOWAIT:
-        reap(k, t, child)
-    how = child.ended
-    code, value = (abi.CLD_EXITED, how.status) if isinstance(how, Exit) else (abi.CLD_KILLED, status_of(child))
+        child.change = 0
+        if child.ended is not None:
+            reap(k, t, child)
     if usage:
         k.mem.write(usage, rusage(k, child.ticks + child.child_ticks))
     if addr:
         _store_info(k, addr, abi.SIGCHLD, code, child.pid, child.ids.uid, value)
     return 0
+
+
+def _change_of(child: Process) -> tuple[int, int]:
+    # si_code and si_status of what has become of it.
+    how = child.ended
+    if how is None:
+        return (abi.CLD_CONTINUED, abi.SIGCONT) if child.change == CONTINUED else (abi.CLD_STOPPED, child.change >> 8)
+    return (abi.CLD_EXITED, how.status) if isinstance(how, Exit) else (abi.CLD_KILLED, status_of(child))
 
 
 def _wanted(k: Kernel, t: Task, kind: int, number: int) -> tuple[str, Callable[[Process], bool]]:
@@ -98,7 +110,7 @@ def _store_info(k: Kernel, addr: int, signum: int, code: int, pid: int, uid: int
 
 
 def find(k: Kernel, t: Task, options: int, what: str, matches: Callable[[Process], bool]) -> Process | None:
-    """Return a child that has ended, the oldest one first; None with WNOHANG when there is none yet, else wait.
+    """Return the oldest child of which there is something to tell; None with WNOHANG if there is none yet, else wait.
 
     Raises ECHILD when no child is one that *matches*.
     """
@@ -110,6 +122,9 @@ def find(k: Kernel, t: Task, options: int, what: str, matches: Callable[[Process
         raise SyscallError(ECHILD)
     for child in children:
         if child.ended is not None and options & abi.WEXITED:
+            return child
+        wanted = abi.WCONTINUED if child.change == CONTINUED else abi.WSTOPPED
+        if child.ended is None and child.change and options & wanted:
             return child
     if options & abi.WNOHANG:
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from syscalls import abi
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Killed
-from syscalls.siginfo import Info, from_kernel
+from syscalls.siginfo import Info, from_child, from_kernel
 from syscalls.waits import INTERRUPTED, WOKEN
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ IGNORED_BY_DEFAULT = frozenset((abi.SIGCHLD, abi.SIGCONT, abi.SIGURG, abi.SIGWIN
 STOPPING = frozenset((abi.SIGSTOP, abi.SIGTSTP, abi.SIGTTIN, abi.SIGTTOU))
 SYNCHRONOUS = bits(abi.SIGSEGV, abi.SIGBUS, abi.SIGILL, abi.SIGTRAP, abi.SIGFPE, abi.SIGSYS)
 DEFAULT_ACTION = (abi.SIG_DFL, 0, 0, 0)
+CONTINUED = 0xFFFF  # what wait(2) stores of a process that goes on
 SIGNAL_WAIT = "signals"
 """The name of the channel on which rt_sigtimedwait waits; the data of its wait is the set of signals."""
 
@@ -152,8 +153,9 @@ def settle(k: Kernel, t: Task) -> bool:
         if is_ignored(process.actions, signum):
             continue
         if signum in STOPPING:
-            process.stopped = signum
+            process.stopped, process.change = signum, signum << 8 | 0x7F
             k.signalled = True
+            tell_parent(k, process, abi.CLD_STOPPED, signum)
         else:
             k.end_process(process, Killed(signum))
             return False
@@ -162,10 +164,22 @@ def settle(k: Kernel, t: Task) -> bool:
     return handled
 
 
+def tell_parent(k: Kernel, process: Process, code: int, signum: int) -> None:
+    """Tell the parent of *process* that it was stopped or goes on: do_notify_parent_cldstop."""
+    parent = k.processes.get(process.ppid)
+    if parent is None or parent.ended is not None:
+        return
+    handler, flags, *_ = parent.actions.get(abi.SIGCHLD, DEFAULT_ACTION)
+    if handler != abi.SIG_IGN and not flags & abi.SA_NOCLDSTOP:
+        send_process(k, parent, abi.SIGCHLD, from_child(abi.SIGCHLD, process.pid, process.ids.uid, code, signum))
+    k.wake(("child", parent.pid))
+
+
 def resume_process(k: Kernel, process: Process) -> None:
     """Let a stopped *process* run again."""
     if process.stopped:
-        process.stopped = 0
+        process.stopped, process.change = 0, CONTINUED
+        tell_parent(k, process, abi.CLD_CONTINUED, abi.SIGCONT)
         for tid in process.parked:
             if tid in k.tasks:
                 k.scheduler.add(k.tasks[tid])
