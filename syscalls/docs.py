@@ -50,7 +50,18 @@ def render() -> str:
         f"{count[ABSENT]} absent with a reason.\n\n"
     )
     head = "| nr | call | arguments | returns | level | what it does, *what to know* |\n|--:|---|---|---|---|---|\n"
-    return HEAD + summary + head + "\n".join(line(row) for row in sorted(ROWS, key=lambda row: row.nr)) + "\n"
+    rows = "\n".join(line(row) for row in sorted(ROWS, key=lambda row: row.nr))
+    return f"{HEAD}{summary}{head}{rows}\n{rest()}"
+
+
+def rest() -> str:
+    """Return the section of the calls that have no row."""
+    known = {row.nr for row in ROWS}
+    lines = [f"| {nr} | `{name}` |" for nr, name in sorted(NAMES.items()) if nr not in known]
+    return (
+        f"\n## Not there\n\nThe other {len(lines)} fail with `ENOSYS`. `rt0 run --census` says which of them a program "
+        "asked for.\n\n| nr | call |\n|--:|---|\n" + "\n".join(lines) + "\n"
+    )
 
 
 if __name__ == "__main__":
