@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.suites.run import Run
 from bench.suites.verdicts import differences
+from fixtures import store
 
 Json = dict[str, Any]
 FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "generate" / "suites.json"
