@@ -55,9 +55,8 @@ def rows() -> dict[str, Json]:
 
 
 def keep(name: str, made: Json) -> None:
-    """Write *made* as the row *name*; rows are in order of their names."""
-    everything = {**rows(), name: made}
-    lines = (
-        f"{json.dumps(name)}: {json.dumps(everything[name], separators=(',', ':'))}" for name in sorted(everything)
-    )
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    """Write *made* as the row *name*; rows are in order of their names.  Others may do so at the same time."""
+    with store.lock("suites-results"):
+        rows_now = {**rows(), name: made}
+        lines = (f"{json.dumps(key)}: {json.dumps(rows_now[key], separators=(',', ':'))}" for key in sorted(rows_now))
+        store.install(FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode(), 0o644)
