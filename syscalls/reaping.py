@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from syscalls import abi
 from syscalls.ending import status_of
-from syscalls.errno import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH, SyscallError
+from syscalls.errno import EAGAIN, EBADF, ECHILD, EINTR, EINVAL, ESRCH, SyscallError
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit
 from syscalls.pidfd import process_of
 from syscalls.sending import CONTINUED
 from syscalls.time import NS
-from syscalls.waits import Blocked, Wait
+from syscalls.waits import INTERRUPTED, Blocked, Wait
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -128,7 +128,10 @@ def find(k: Kernel, t: Task, options: int, what: str, matches: Callable[[Process
             return child
     if options & abi.WNOHANG:
         return None
-    raise Blocked(Wait(f"wait: {what}", (("child", t.pid),)))
+    if t.woken == INTERRUPTED:
+        raise SyscallError(EINTR)
+    # Looked at once more when a signal comes: the child whose end sent it is there (kernel/exit.c, do_wait).
+    raise Blocked(Wait(f"wait: {what}", (("child", t.pid),), finishes=True))
 
 
 def reap(k: Kernel, t: Task, child: Process) -> None:
