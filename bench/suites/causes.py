@@ -34,11 +34,13 @@ NO_MOUNT = "the guest cannot mount a file system: skipped"
 NO_NOHUP = "the guest has the commands of busybox-static, and nohup is none of them: skipped"
 NO_RAW = "the guest's network has neither raw IP nor multipath TCP: skipped"
 NAMED = "the World's kernel names anonymous mappings (prctl, PR_SET_VMA), this machine's was built without that"
+NO_STRACE = "the test runs /usr/bin/strace, which the guest has not: skipped"
 
 CAUSES = (
     Cause(NO_SUCH_CPU, "crypto/*", ("*/AVX*", "*/SHA-NI*", "*/VAES*")),
     Cause(NO_RAW, "net", ("TestIPConn*", "TestMultiPathTCP"), verdicts=("PASS", "SKIP")),
     Cause(NAMED, "runtime", ("TestDecorateMappings",), verdicts=("SKIP", "PASS")),
+    Cause(NO_STRACE, "runtime", ("TestUsingVDSO",), verdicts=("PASS", "SKIP")),
     Cause(NO_MOUNT, "os/exec", ("TestFindExecutableVsNoexec",), verdicts=("PASS", "SKIP")),
     Cause(NO_NOHUP, "os/signal", ("TestDetectNohup",), verdicts=("PASS", "SKIP")),
 )  # fmt: skip
