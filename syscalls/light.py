@@ -162,7 +162,10 @@ class _Tuple(tuple[Any, ...]):
         return dict(zip(self._fields, self, strict=True))
 
     def _replace(self, **changes: Any) -> Any:
-        return type(self)(**{**self._asdict(), **changes})
+        values = [changes.pop(name, value) for name, value in zip(self._fields, self, strict=True)]
+        if changes:
+            raise ValueError(f"Got unexpected field names: {list(changes)!r}")
+        return tuple.__new__(type(self), values)
 
 
 class _MakesTuples(type):

@@ -40,24 +40,26 @@ LIMITS = (
 
 
 def folder(world: World, facts: ProcessFacts, mounts: tuple[Mount, ...]) -> Directory:
-    """The folder of the process; /proc/self leads to it."""
+    """The folder of the process; /proc/self leads to it.  Its files are made when they are looked up."""
     entries: dict[str, Entry] = {
         **_shared(world, facts),
-        "auxv": FileNode(facts.auxv, 0o400),
-        "cgroup": text(lambda: cgroup.proc_cgroup(world)),
-        "cmdline": FileNode(facts.command_line),
-        "cwd": Link(facts.cwd or world.cwd),
-        "environ": FileNode(facts.environment, 0o400),
-        "exe": Link(facts.exe),
-        "fd": Directory({}, 0o500, lambda name: _fd(facts, name), lambda: map(str, facts.fds())),
-        "limits": text(lambda: limits(world, facts)),
-        "maps": text(facts.maps),
-        "mountinfo": text(lambda: "".join(mount.mountinfo() for mount in mounts)),
-        "mounts": text(lambda: "".join(mount.mounts() for mount in mounts)),
-        "oom_score_adj": fixed("0\n", 0o644),
-        "root": Link("/"),
-        "statm": text(lambda: statm(facts.vm())),
-        "task": Directory({}, 0o555, lambda name: _task(world, facts, name), lambda: map(str, tids(world, facts))),
+        "auxv": lambda: FileNode(facts.auxv, 0o400),
+        "cgroup": lambda: text(lambda: cgroup.proc_cgroup(world)),
+        "cmdline": lambda: FileNode(facts.command_line),
+        "cwd": lambda: Link(facts.cwd or world.cwd),
+        "environ": lambda: FileNode(facts.environment, 0o400),
+        "exe": lambda: Link(facts.exe),
+        "fd": lambda: Directory({}, 0o500, lambda name: _fd(facts, name), lambda: map(str, facts.fds())),
+        "limits": lambda: text(lambda: limits(world, facts)),
+        "maps": lambda: text(facts.maps),
+        "mountinfo": lambda: text(lambda: "".join(mount.mountinfo() for mount in mounts)),
+        "mounts": lambda: text(lambda: "".join(mount.mounts() for mount in mounts)),
+        "oom_score_adj": lambda: fixed("0\n", 0o644),
+        "root": lambda: Link("/"),
+        "statm": lambda: text(lambda: statm(facts.vm())),
+        "task": lambda: Directory(
+            {}, 0o555, lambda name: _task(world, facts, name), lambda: map(str, tids(world, facts))
+        ),
     }
     if world.cgroup.version == 0:
         del entries["cgroup"]  # a kernel without CONFIG_CGROUPS
