@@ -12,7 +12,6 @@ from syscalls.files.opened import Directory, OpenFile, Plain
 from syscalls.files.paths import facts_of, text
 from syscalls.files.pollable import Pollable
 from syscalls.files.sizes import room
-from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
 from syscalls.waits import Blocked
 
@@ -114,18 +113,8 @@ def preadv(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high
     file = transfer.source(k, fd)
     transfer.positioned(file, offset)
     transfer.check_readable(k, file)
-    done = 0
-    for base, size in transfer.vectors(k, addr, count):
-        try:
-            part = transfer.fill(k, file, offset + done, base, size)
-        except GuestFault:
-            if not done:
-                raise
-            break
-        done += part
-        if part < size:
-            break
-    return done
+    buffers = transfer.vectors(k, addr, count)
+    return transfer.in_order(buffers, lambda done, base, size: transfer.fill(k, file, offset + done, base, size))
 
 
 def pwritev(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, high: int) -> int:
@@ -136,18 +125,12 @@ def pwritev(k: Kernel, t: Task, fd: int, addr: int, count: int, offset: int, hig
     transfer.positioned(file, offset)
     if file.flags & abi.O_APPEND:
         offset = file.write_start()
-    done = 0
-    for base, size in transfer.vectors(k, addr, count):
-        try:
-            part = transfer.drain(k, file, offset + done, base, room(k, t, file, offset + done, size))
-        except (GuestFault, SyscallError):
-            if not done:
-                raise
-            break
-        done += part
-        if part < size:
-            break
-    return done
+
+    def write(done: int, base: int, size: int) -> int:
+        at = offset + done
+        return transfer.drain(k, file, at, base, room(k, t, file, at, size))
+
+    return transfer.in_order(transfer.vectors(k, addr, count), write)
 
 
 KNOWN_RWF = abi.RWF_HIPRI | abi.RWF_DSYNC | abi.RWF_SYNC | abi.RWF_NOWAIT

@@ -6,6 +6,8 @@ only a fault at the first byte is EFAULT.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
 from syscalls.files.opened import Directory, OpenFile, Plain
@@ -175,24 +177,34 @@ def vectors(k: Kernel, addr: int, count: int) -> list[tuple[int, int]]:
     return cut
 
 
+def in_order(buffers: Iterable[tuple[int, int]], move: Callable[[int, int, int], int]) -> int:
+    """Move the bytes of *buffers*, one after the other, by *move*: of what was moved before, address and size.
+
+    It ends at one that is not filled, and at a failure: that is the call's own only where nothing was moved before it.
+    """
+    done = 0
+    for base, size in buffers:
+        try:
+            part = move(done, base, size)
+        except (GuestFault, SyscallError, Blocked):
+            if not done:
+                raise
+            break
+        done += part
+        if part < size:
+            break
+    return done
+
+
 def readv(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     """Read into several buffers, in order, until one is not filled; readv(2)."""
     file = source(k, fd)
     if isinstance(file, Pollable):
         return scatter(k, t, file, vectors(k, addr, count))
     check_readable(k, file)
-    done = 0
-    for base, size in vectors(k, addr, count):
-        try:
-            part = fill(k, file, file.position, base, size)
-        except GuestFault:
-            if not done:
-                raise
-            break
-        file.position += part if file.seekable else 0
-        done += part
-        if part < size:
-            break
+    start = file.position
+    done = in_order(vectors(k, addr, count), lambda done, base, size: fill(k, file, start + done, base, size))
+    file.position += done if file.seekable else 0
     return done
 
 
@@ -201,18 +213,7 @@ def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
     file = target(k, fd)
     if isinstance(file, Pollable):
         return gather(k, t, file, vectors(k, addr, count))
-    done = 0
-    for base, size in vectors(k, addr, count):
-        try:
-            part = append(k, t, file, base, size)
-        except (GuestFault, SyscallError):
-            if not done:
-                raise
-            break
-        done += part
-        if part < size:
-            break
-    return done
+    return in_order(vectors(k, addr, count), lambda _, base, size: append(k, t, file, base, size))
 
 
 def lseek(k: Kernel, t: Task, fd: int, offset: int, whence: int) -> int:
