@@ -132,6 +132,11 @@ EPOLL_CLOEXEC, EFD_SEMAPHORE = 0o2000000, 1
 TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET = 1, 2
 PIPE_BUF = 4096
 SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT = 1, 2, 4, 8
+TCGETS, TCSETS, TCSETSW, TCSETSF, TCSBRK, TCXONC, TCFLSH = 0x5401, 0x5402, 0x5403, 0x5404, 0x5409, 0x540A, 0x540B
+TCSBRKP, TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCOUTQ = 0x5425, 0x540E, 0x540F, 0x5410, 0x5411
+TIOCGWINSZ, TIOCSWINSZ, TIOCNOTTY, TIOCGSID = 0x5413, 0x5414, 0x5422, 0x5429
+TCIFLUSH, TCOFLUSH, TCIOFLUSH = 0, 1, 2
+ISIG, ICANON, ECHO, TOSTOP, VTIME, VMIN = 0x1, 0x2, 0x8, 0x100, 5, 6  # termios(3)
 FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC = 0x541B, 0x5421, 0x5450, 0x5451, 0x5452
 
 # getrlimit(2); RLIM_INFINITY is "no limit"
@@ -164,6 +169,8 @@ CLONE_ARGS = Struct("<11Q")  # struct clone_args
 STACK_T = Struct("<Qi4xQ")  # stack_t: ss_sp, ss_flags, ss_size
 IOVEC = Struct("<QQ")
 EPOLL_EVENT = Struct("<IQ")  # struct epoll_event: packed on x86-64
+WINSIZE = Struct("<HHHH")  # struct winsize: rows, columns, and two that are not used
+TERMIOS = Struct("<IIIIB19s")  # the kernel's struct termios: iflag, oflag, cflag, lflag, line, cc
 POLLFD = Struct("<ihh")  # struct pollfd: fd, events, revents
 SIGEVENT = Struct("<Qiii")  # the beginning of struct sigevent: sigev_value, sigev_signo, sigev_notify, the thread
 ITIMERSPEC = Struct("<qqqq")  # struct itimerspec: the interval, the time until the next

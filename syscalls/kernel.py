@@ -29,7 +29,7 @@ from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
 from syscalls.numbers import NUMBERS as CALL_NUMBERS
 from syscalls.outcome import Exit, Killed, Outcome, Unsupported
-from syscalls.processes import Action, Process, first, first_task
+from syscalls.processes import Action, Process, first, first_task, first_terminal
 from syscalls.program import Program
 from syscalls.random import Entropy
 from syscalls.responses import Responses, Rule
@@ -46,6 +46,7 @@ from syscalls.world import File, World
 if TYPE_CHECKING:
     from syscalls.files.locks import Lock
     from syscalls.files.opened import OpenFile
+    from syscalls.files.terminal import Tty
     from syscalls.timers import SignalTimer
     from syscalls.tree import StoreState, Tree
 
@@ -108,8 +109,7 @@ class Kernel:
         self.tasks = {self.main.tid: self.main}
         self.born: list[tuple[Task, Task, int]] = []  # parent, child, its stack (0: the parent's): not running yet
         self.gone: list[Task] = []  # tasks that ended, for the machine to forget
-        self.last_tid = process.pid
-        self.last_number = FIRST_NUMBER  # of pipes, sockets and the like
+        self.last_tid, self.last_number = process.pid, FIRST_NUMBER  # the second of pipes, sockets and the like
         self.net = Network()
         self.timers: dict[int, turns.Timer] = {}  # those that are armed, by the numbers that their alarms name
         self.cpu_timers: dict[int, SignalTimer] = {}  # those that are armed and follow processor time
@@ -124,13 +124,15 @@ class Kernel:
         # Asked when no task can run, with the next deadline: True if it made one able to (by what came from outside).
         self.idle: Callable[[int | None], bool] | None = None
         self.sink, self.stdin = sink, stdin
-        self.has_input: Callable[[], bool] | None = None  # whether *stdin* would not return None; None: it never does
+        self.has_input: Callable[[bool], bool] | None = None  # whether *stdin* would not return None; True: ask outside
+        self.set_terminal: Callable[[int, bytes], None] | None = None  # told what TCSETS and TCFLSH did to the terminal
         self.log: Callable[[SyscallEvent], None] | None = self.events.append  # None: nobody wants to know
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
         self._trees: dict[tuple[tuple[str, int, str | None, bool], ...], Tree] = {}  # see replace_files
         self.locks: list[Lock] = []  # advisory locks of files
+        self.tty: Tty | None = first_terminal(self)
 
     def enter(self, process: Process) -> None:
         """Let *process* be the current one, or see what changed if it is."""
@@ -424,7 +426,7 @@ class Kernel:
         self.wake(STDIN)
         for process in self.processes.values():
             for file in process.files.open_files():
-                for watch in file.watchers if isinstance(file, Stream) and not file.number else ():
+                for watch in file.watchers if isinstance(file, Stream) and file.takes_input else ():
                     watch.epoll.told(self, watch, abi.POLLIN | abi.POLLRDNORM)
 
     def new_number(self) -> int:

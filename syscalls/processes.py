@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from syscalls.files.opened import OpenFile
+    from syscalls.files.terminal import Tty
     from syscalls.guest import GuestMemory
+    from syscalls.kernel import Kernel
     from syscalls.outcome import Exit, Killed
     from syscalls.program import Program
     from syscalls.siginfo import Info
@@ -154,3 +156,13 @@ def first_task(world: World, process: Process) -> Task:
     comm = process.program.name.encode("utf-8", "surrogateescape")[:15].decode("utf-8", "surrogateescape")
     cpus, mask, pid = world.cpus, world.process.sigmask, process.pid
     return Task(pid, pid, comm, cpus.mask, sigmask=mask, cpu=cpus.lowest, process=process)
+
+
+def first_terminal(k: Kernel) -> Tty | None:
+    """Return the terminal of the first process, behind the streams that the World says; None where there is none."""
+    descriptors = k.world.process.terminals
+    if not descriptors:
+        return None
+    from syscalls.files.terminal import attach  # most runs have none
+
+    return attach(k, descriptors)

@@ -70,7 +70,7 @@ def save(k: Kernel) -> KernelState:
         brk=k.space.brk,
         peak=k.space.peak,
         rlimits=k.rlimits[:],
-        files=k.files.state((k.net,)),
+        files=k.files.state((k.net,) if k.tty is None else (k.net, k.tty)),
         tasks=[(task, task.copy()) for task in k.tasks.values()],
         actions=dict(k.actions),
         slept_ns=k.clock.slept_ns,
@@ -101,6 +101,11 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.files.restore(state.files)
     k.net = next(item for item in state.files[1] if isinstance(item, Network))
     from syscalls.files.timerfd import TimerFd
+
+    if k.tty is not None:
+        from syscalls.files.terminal import Tty
+
+        k.tty = next(item for item in state.files[1] if isinstance(item, Tty))
 
     k.timers.clear()
     k.timers.update({file.number: file for file in state.files[1] if isinstance(file, TimerFd) and file.alarm})

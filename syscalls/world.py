@@ -120,6 +120,10 @@ class Process:
     secure: bool = False  # AT_SECURE
     closed_fds: tuple[int, ...] = ()  # of 0, 1, 2: descriptors that are closed at the start
     sigmask: int = 0  # blocked signals at the entry point; bit n-1 is signal n
+    # Of 0, 1, 2: descriptors that are a terminal.  None: those of `rt0 run` itself that are, or none.
+    terminals: tuple[int, ...] | None = None
+    window: tuple[int, int] | None = None  # its rows and columns; None: those of `rt0 run`'s own, or 24 and 80
+    termios: bytes | None = None  # the kernel's struct termios; None: that of `rt0 run`'s own, or a new terminal's
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,12 @@ def run(argv: Sequence[str]) -> int:
     from emu.image.starter import Starter
     from emu.run.run import Watch, as_typed
     from emu.run.run import run as run_program
+    from emu.run.terminals import described
 
     try:
         file = load(binary, dynamic=True)
         image = Starter(file) if file.kind == "dynamic" else file
-        made = with_arguments(as_typed(made, binary), binary, arguments)
+        made = with_arguments(described(as_typed(made, binary)), binary, arguments)
         with _Text(chosen.strace if chosen else None) as strace:
             watch = Watch()
             if chosen is not None:

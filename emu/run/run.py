@@ -69,7 +69,7 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
     kernel.log = _all(listeners)
 
     def between(tid: int, instructions: int) -> None:
-        host.pass_signals()
+        host.between()
         if record is not None:
             record.ran(tid, instructions)
 

@@ -167,6 +167,12 @@ def epoll_ctl(k: Kernel, t: Task, epfd: int, op: int, fd: int, addr: int) -> int
     return 0
 
 
+def look_outside(k: Kernel) -> None:
+    """Tell those that watch standard input if there is some now, unless they know already."""
+    if k.has_input is not None and not k.has_input(False) and k.has_input(True):
+        k.input_arrived()
+
+
 def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int | None) -> int:
     if not 0 < most <= MOST_EVENTS:
         raise SyscallError(EINVAL)
@@ -176,6 +182,9 @@ def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int |
     if not isinstance(epoll, Epoll):
         raise SyscallError(EINVAL)
     found = epoll.collect(k, most)
+    if not found and timeout_ns == 0 and epoll.outside:
+        look_outside(k)
+        found = epoll.collect(k, most)
     if found:
         k.mem.write(addr, b"".join(abi.EPOLL_EVENT.pack(events, data) for events, data, _ in found))
         epoll.reported(found)

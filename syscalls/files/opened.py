@@ -309,16 +309,29 @@ class Device(OpenFile):
 
 
 class Stream(OpenFile):
-    """Standard input (0), output (1) or error (2): one end of a pipe."""
+    """Standard input (0), output (1) or error (2): one end of a pipe, unless *facts* say what it is."""
 
     __slots__ = ("number",)
 
     seekable = False
 
-    def __init__(self, number: int) -> None:
-        facts = Facts(f"pipe:[{100 + number}]", abi.S_IFIFO | 0o600, 0, 100 + number, PIPE_DEVICE)
-        super().__init__(facts.place.encode(), abi.O_WRONLY if number else abi.O_RDONLY, facts)
+    def __init__(self, number: int, flags: int | None = None, facts: Facts | None = None) -> None:
+        if facts is None:
+            facts = Facts(f"pipe:[{100 + number}]", abi.S_IFIFO | 0o600, 0, 100 + number, PIPE_DEVICE)
+        if flags is None:
+            flags = abi.O_WRONLY if number else abi.O_RDONLY
+        super().__init__(facts.place.encode(), flags, facts)
         self.number = number
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether standard input is read from it."""
+        return not self.number
+
+    def look(self, k: Kernel) -> None:
+        """Ask the world outside whether there is something to read: what a program does that does not wait for it."""
+        if self.takes_input and k.has_input is not None:
+            k.has_input(True)
 
     @property
     def pollable(self) -> bool:
@@ -329,9 +342,12 @@ class Stream(OpenFile):
             return b""
         data = k.stdin(size)
         if data is None:
-            if self.flags & abi.O_NONBLOCK:
+            if not self.flags & abi.O_NONBLOCK:
+                raise Blocked(Wait("standard input", (STDIN,), data=size))
+            self.look(k)
+            data = k.stdin(size)
+            if data is None:
                 raise SyscallError(EAGAIN)
-            raise Blocked(Wait("standard input", (STDIN,), data=size))
         return data
 
     def write(self, k: Kernel, data: bytes) -> int:
@@ -344,10 +360,10 @@ class Stream(OpenFile):
     def ready(self, k: Kernel) -> int:
         if self.number:
             return abi.POLLOUT | abi.POLLWRNORM
-        return abi.POLLIN | abi.POLLRDNORM if k.has_input is None or k.has_input() else 0
+        return abi.POLLIN | abi.POLLRDNORM if k.has_input is None or k.has_input(False) else 0
 
     def channels(self, events: int) -> tuple[Channel, ...]:
-        return () if self.number else (STDIN,)
+        return (STDIN,) if self.takes_input else ()
 
     def seek(self, offset: int, whence: int) -> int:
         raise SyscallError(ESPIPE)

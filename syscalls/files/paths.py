@@ -286,6 +286,7 @@ def check_type(mode: int, flags: int) -> None:
 def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     """Open *node* as its kind demands."""
     from syscalls.tree import Device, Directory, Fifo, FileNode, SocketNode, StoredFile
+    from syscalls.tree.nodes import TERMINAL
 
     facts = facts_of(k, node)
     access = flags & O_ACCMODE
@@ -299,8 +300,12 @@ def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     if isinstance(node, Directory):
         return opened.Directory(path, kept, facts, node)
     if isinstance(node, Device):
-        if node.name == "tty":
-            raise SyscallError(ENXIO)  # no controlling terminal
+        if node.name == "tty" or node.rdev == TERMINAL:
+            if k.tty is None:
+                raise SyscallError(ENXIO)  # no controlling terminal
+            from syscalls.files import terminal
+
+            return terminal.opened(k, kept, facts)
         return opened.Device(path, kept, facts, node.name, node)
     if isinstance(node, Fifo):
         return fifos.open_end(k, path, kept, facts, node)

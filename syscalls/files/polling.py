@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, SyscallError
 from syscalls.files.epoll import put_mask
-from syscalls.files.opened import OpenFile
+from syscalls.files.opened import OpenFile, Stream
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
 from syscalls.waits import TIMEOUT, Blocked, Channel, Wait, deadline_of
@@ -64,6 +64,13 @@ def first_timeout(k: Kernel, t: Task, addr: int) -> int:
     return read_timespec(k, addr) if t.woken is None else 1
 
 
+def _ready(k: Kernel, file: OpenFile, timeout_ns: int | None) -> int:
+    # What can be done now.  Who does not wait would never see what comes from outside, unless it is asked for.
+    if timeout_ns == 0 and isinstance(file, Stream):
+        file.look(k)
+    return file.ready(k)
+
+
 def _poll(k: Kernel, t: Task, addr: int, count: int, timeout_ns: int | None) -> int:
     if count > k.files.limit:
         raise SyscallError(EINVAL)
@@ -75,7 +82,7 @@ def _poll(k: Kernel, t: Task, addr: int, count: int, timeout_ns: int | None) -> 
             got = abi.POLLNVAL
         elif fd >= 0:
             file, mask = k.files.get(fd), (events & 0xFFFF) | abi.POLLERR | abi.POLLHUP
-            got = file.ready(k) & mask
+            got = _ready(k, file, timeout_ns) & mask
             wanted.append((file, mask))
         ready += got != 0
         found.append((fd, events, got))
@@ -127,7 +134,7 @@ def _select(k: Kernel, t: Task, count: int, sets: tuple[int, ...], timeout_ns: i
         if not k.files.is_open(fd):
             raise SyscallError(EBADF)
         file = k.files.get(fd)
-        got = file.ready(k) & mask
+        got = _ready(k, file, timeout_ns) & mask
         wanted.append((file, mask))
         for index, events in enumerate(SETS):
             if asked[index] >> fd & 1 and got & events:

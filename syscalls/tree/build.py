@@ -9,7 +9,7 @@ from syscalls.errno import ELOOP, NUMBERS
 from syscalls.tree import process, sysfs, system
 from syscalls.tree.facts import ProcessFacts
 from syscalls.tree.mounts import mounts
-from syscalls.tree.nodes import Device, Directory, Entry, Link, Node, TreeError
+from syscalls.tree.nodes import TERMINAL, TTY_GROUP, Device, Directory, Entry, Link, Meta, Node, TreeError
 from syscalls.tree.resolve import MAX_LINKS, Tree
 from syscalls.tree.store import Store
 from syscalls.tree.stored import Folder, StoredFile
@@ -44,7 +44,7 @@ def build(world: World, facts: ProcessFacts) -> Tree:
         store,
         {
             "bin": lambda: Folder(store),
-            "dev": lambda: _dev(store),
+            "dev": lambda: _dev(store, world),
             "etc": lambda: Folder(store),
             "proc": lambda: Directory(proc, 0o555, find, pids),
             "root": lambda: Folder(store, permissions=0o700),
@@ -78,11 +78,16 @@ def _store(world: World, facts: ProcessFacts) -> Store:
     )
 
 
-def _dev(store: Store) -> Folder:
+def _dev(store: Store, world: World) -> Folder:
+    terminals: dict[str, Entry] = {}
+    if world.process.terminals:
+        terminal, now = Device("0", *TERMINAL), world.clock.realtime
+        terminal.permissions, terminal.meta = 0o620, Meta(world.process.euid, TTY_GROUP, now, now, now, now)
+        terminals["0"] = terminal
     entries: dict[str, Entry] = {name: Device(name, *numbers) for name, numbers in DEVICES.items()}
     entries |= {
         "fd": Link("/proc/self/fd"),
-        "pts": Folder(store),
+        "pts": Folder(store, terminals),
         "shm": Folder(store, permissions=0o1777),
         "stderr": Link("/proc/self/fd/2"),
         "stdin": Link("/proc/self/fd/0"),

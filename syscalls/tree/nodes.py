@@ -99,6 +99,8 @@ class Node:
         """Put back what :meth:`own_state` returned."""
 
 
+TERMINAL, TTY_GROUP = (136, 0), 5
+"""The numbers of /dev/pts/0, and the group that terminals belong to by convention."""
 FIRST_CREATED = 1 << 32  # inode numbers of what was created lie above all checksums
 
 

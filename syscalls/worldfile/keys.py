@@ -32,6 +32,7 @@ from syscalls.worldfile.tables import (
     Many,
     Rlimits,
     Signals,
+    Window,
 )
 
 I64 = (1 << 63) - 1
@@ -135,6 +136,17 @@ TABLE: tuple[Key, ...] = (
     Key("process.secure", Boolean(), "AT_SECURE: whether the program counts as set-user-ID."),
     Key("process.closed-fds", Descriptors(), "Standard descriptors that are closed at the start."),
     Key("process.sigmask", Signals(), "Signals that are blocked at the entry point."),
+    Key(
+        "process.terminals",
+        Optional(Descriptors(), "auto"),
+        "Standard descriptors that are a terminal, not pipes; auto: those of `rt0 run` that are one, none elsewhere.",
+    ),
+    Key("process.window", Optional(Window(), "auto"), "The terminal's rows and columns; auto: as it has, or 24, 80."),
+    Key(
+        "process.termios",
+        Optional(HexBytes("72 hexadecimal digits, a struct termios of the kernel", exactly=36), "auto"),
+        "How the terminal is set at the start; auto: as it is, or as a new one.",
+    ),
     Key("rlimits", Rlimits(), "Resource limits by getrlimit(2)'s names."),
     Key("limits.instructions", Integer(0, I64), "Instructions after which a run ends; 0: no limit."),
     Key("limits.virtual-ns", Integer(0, I64), "Virtual nanoseconds after which a run ends; 0: no limit."),

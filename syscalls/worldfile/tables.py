@@ -263,6 +263,29 @@ class Descriptors(Many):
         return list(value)
 
 
+class Window(Many):
+    """The size of a terminal."""
+
+    cells = Integer(0, 0xFFFF)
+
+    def __init__(self) -> None:
+        super().__init__("list of integers", "rows and columns, such as [24, 80]")
+
+    def read(self, value: Any) -> tuple[int, int]:
+        found = [self.cells.read(item) for item in as_list(value, "integers")]
+        if len(found) != 2:
+            raise Bad(f"{show(value)} are not two integers")
+        return found[0], found[1]
+
+    def parse(self, text: str) -> tuple[int, int]:
+        if text.lstrip().startswith("["):
+            return self.read(inline(text))
+        return self.read([item for item in re.split(r"[\s,x]+", text.strip()) if item])
+
+    def write(self, value: Any) -> list[int]:
+        return list(value)
+
+
 class Signals(Many):
     """A signal mask: bit n-1 is signal n; also an array of names and numbers."""
 

@@ -20,7 +20,7 @@ HEADERS = (
     "linux/auxvec.h", "asm/auxvec.h", "asm/stat.h", "linux/sysinfo.h", "linux/utsname.h", "linux/rseq.h",
     "linux/sched.h", "linux/wait.h", "linux/binfmts.h", "linux/pidfd.h",
     "linux/openat2.h", "linux/utime.h", "linux/falloc.h", "linux/memfd.h", "asm/statfs.h",
-    "linux/eventpoll.h", "linux/poll.h", "linux/timerfd.h", "asm/ioctls.h",
+    "linux/eventpoll.h", "linux/poll.h", "linux/timerfd.h", "asm/ioctls.h", "asm/termios.h",
 )  # fmt: skip
 
 # The kernel's own numbers, which no header gives to programs; each has its source beside it in abi.py.
@@ -51,6 +51,8 @@ LAYOUTS = {
     "CLONE_ARGS": "struct clone_args",
     "EPOLL_EVENT": "struct epoll_event",
     "POLLFD": "struct pollfd",
+    "WINSIZE": "struct winsize",
+    "TERMIOS": "struct termios",
     "ITIMERSPEC": "struct itimerspec",
 }
 # Fields by their place in the layout: (layout, index of the field) -> C name.

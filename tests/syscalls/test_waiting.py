@@ -245,7 +245,7 @@ def test_standard_input_is_watched_without_reading_it() -> None:
     """Poll and epoll wait until the host has something; none of it is taken by asking."""
     g = guest()
     k, there = g.kernel, [b""]
-    k.has_input = lambda: bool(there[0])
+    k.has_input = lambda _: bool(there[0])
     k.stdin = lambda _: there.pop() if there[0] else None
     epfd = watching(g, 0, ET)
     assert (ready(g, epfd), polled(g, 0)) == ([], 0)

@@ -346,6 +346,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 argument = st.binary(max_size=12).map(lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
 paths = texts.map(lambda text: "/" + text)
 cpu_sets = st.sets(st.integers(0, 130), min_size=1, max_size=9).map(CpuSet.of)
+descriptors = st.sets(st.integers(0, 2)).map(lambda fds: tuple(sorted(fds)))
 words = st.integers(0, 2**32 - 1)
 pages = st.integers(16, (1 << 35) - 1).map(lambda page: page * 4096)
 
@@ -399,7 +400,13 @@ worlds = st.builds(
     ),
     uname=st.builds(Uname, release=texts, nodename=texts),
     cgroup=st.builds(Cgroup, version=st.integers(0, 2), path=paths, cpu_quota=optional(st.integers(1000, 10**9))),
-    process=st.builds(Process, closed_fds=st.sets(st.integers(0, 2)).map(lambda fds: tuple(sorted(fds)))),
+    process=st.builds(
+        Process,
+        closed_fds=descriptors,
+        terminals=optional(descriptors),
+        window=optional(st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))),
+        termios=optional(st.binary(min_size=36, max_size=36)),
+    ),
     rlimits=st.sets(st.sampled_from(sorted(RLIMITS)), max_size=3)
     .flatmap(lambda names: st.tuples(*(limit_pairs(name) for name in sorted(names)))),
     files=st.dictionaries(paths, st.tuples(optional(st.binary(max_size=9)), st.integers(0, 0o7777)), max_size=3)

