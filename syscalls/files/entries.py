@@ -165,13 +165,13 @@ def link(k: Kernel, t: Task, path: bytes, new: bytes) -> int:
 
 def check_delete(k: Kernel, place: Place, node: Node) -> None:
     """Raise what removing *node* from its folder is refused with (may_delete, fs/namei.c)."""
-    folder = facts_of(k, place.folder)
-    if not may(k, place.folder, abi.W_OK | abi.X_OK):
+    folder = place.folder
+    if not may(k, folder, abi.W_OK | abi.X_OK):
         raise SyscallError(EACCES)
     user = identity(k)[0]
-    if folder.mode & abi.S_ISVTX and user and user not in (folder.owner[0], facts_of(k, node).owner[0]):
+    if user and folder.mode & abi.S_ISVTX and user not in (facts_of(k, folder).owner[0], facts_of(k, node).owner[0]):
         raise SyscallError(EPERM)
-    if filesystem_of(k, place.folder) != DISK:
+    if filesystem_of(k, folder) != DISK:
         raise SyscallError(EPERM)
 
 
@@ -222,8 +222,8 @@ def remove_directory(k: Kernel, place: Place, last: str) -> int:
         raise SyscallError(ENOTEMPTY)
     path = node.path
     folder_of(place).detach(place.name)
-    k.tree.store.lost[f"{path} (deleted)"] = node
-    follow_directory(k, path, f"{path} (deleted)")
+    if follow_directory(k, path, f"{path} (deleted)"):
+        k.tree.store.lost[f"{path} (deleted)"] = node
     return 0
 
 
@@ -237,11 +237,14 @@ def rmdir(k: Kernel, t: Task, path: bytes) -> int:
     return unlinkat(k, t, abi.AT_FDCWD, path, abi.AT_REMOVEDIR)
 
 
-def follow_directory(k: Kernel, old: str, new: str) -> None:
-    """Let a working directory at or below *old* be called *new*, where that has gone."""
+def follow_directory(k: Kernel, old: str, new: str) -> bool:
+    """Let a working directory at or below *old* be called *new*, where that has gone; say whether there is one."""
+    found = False
     for process in k.processes.values():
         if process.cwd == old or process.cwd.startswith(f"{old}/"):
             process.cwd = new + process.cwd[len(old) :]
+            found = True
+    return found
 
 
 def renameat2(k: Kernel, t: Task, from_fd: int, path: bytes, to_fd: int, new: bytes, flags: int) -> int:

@@ -212,9 +212,10 @@ class Directory(Node):
 
     def names(self) -> list[str]:
         """The names of the children, sorted, without ``.`` and ``..``."""
-        names = {*self._entries, *(self._more() if self._more else ())}
-        names -= {name for name, node in self._overlay.items() if node is None}
-        return sorted(names | {name for name, node in self._overlay.items() if node is not None})
+        shown = [name for name, node in self._overlay.items() if node is not None]
+        if self._entries or self._more:
+            shown += {*self._entries, *(self._more() if self._more else ())} - self._overlay.keys()
+        return sorted(shown)
 
     @property
     def subdirectories(self) -> int:

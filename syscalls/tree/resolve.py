@@ -17,7 +17,7 @@ from syscalls.abi import (
     RESOLVE_NO_XDEV,
 )
 from syscalls.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
-from syscalls.tree.mounts import Mount, holds
+from syscalls.tree.mounts import Mount
 from syscalls.tree.nodes import Directory, Link, Node, TreeError
 from syscalls.tree.store import Store
 from syscalls.tree.stored import Folder
@@ -54,6 +54,7 @@ class Tree:
 
     def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store, contents: dict[str, bytes]) -> None:
         self.root, self.mounts, self.store, self.contents = root, mounts, store, contents
+        self._points = [(mount.point, f"{mount.point.rstrip('/')}/", mount) for mount in reversed(mounts)]
         self.may_search: Callable[[Directory], bool] | None = None
 
     def lookup(self, path: str, cwd: str | Directory = "/", follow: bool = True) -> Node | None:
@@ -154,11 +155,11 @@ class Tree:
 
     def mount_of(self, node: Node) -> Mount:
         """The mount that *node* lies on: its ``device`` is st_dev."""
-        best, path = self.mounts[0], node.path
-        for mount in self.mounts:
-            if holds(mount, path):
-                best = mount
-        return best
+        path = node.path
+        for point, prefix, mount in self._points:
+            if path == point or path.startswith(prefix):
+                return mount
+        return self.mounts[0]
 
 
 def _followed(link: Link, how: int) -> str:

@@ -281,7 +281,17 @@ class Folder(Directory):
         self._folders: int | None = None  # how many children are directories, once counted
 
     def put(self, name: str, node: Node | None) -> None:
-        super().put(name, node)
+        # Each of a million entries comes and goes in the same time: nothing here looks at the others.
+        if self._folders is not None:
+            before = self._overlay[name] if name in self._overlay else self._derived(name)
+            self._folders += isinstance(node, Directory) - isinstance(before, Directory)
+        if node is None and not (self._more or self._find or name in self._entries):
+            super().forget(name)  # nothing is derived that it would have to hide
+        else:
+            super().put(name, node)
+
+    def forget(self, name: str) -> None:
+        super().forget(name)
         self._folders = None
 
     @property
@@ -298,7 +308,9 @@ class Folder(Directory):
 
     def is_empty(self) -> bool:
         """Say whether there is no entry."""
-        return not self.names()
+        if self._entries or self._more:
+            return not self.names()
+        return all(node is None for node in self._overlay.values())
 
     def attach(self, name: str, node: Node) -> None:
         """Let *name* lead to *node*, which gets one link more."""

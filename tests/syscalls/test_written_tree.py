@@ -11,13 +11,13 @@ import pytest
 from syscalls import abi, statefile
 from syscalls.errno import EACCES, EAGAIN, EFBIG, ENOENT, ENOSPC, EPERM
 from syscalls.saved import restore, save
-from syscalls.tree import Directory, StoredFile
+from syscalls.tree import Directory, Node, StoredFile
 from syscalls.world import File, Memory, Process, World
 from tests.syscalls.bytememory import BUFFER, Guest, guest
 
 READ, WRITE, OPEN, CLOSE, LSEEK, PWRITE, MMAP, FTRUNCATE = 0, 1, 2, 3, 8, 18, 9, 77
 RENAME, MKDIR, RMDIR, LINK, UNLINK, SYMLINK, CHMOD, CHOWN, GETDENTS = 82, 83, 84, 86, 87, 88, 90, 92, 217
-FCNTL, FLOCK, GETCWD, CHDIR, ACCESS = 72, 73, 79, 80, 21
+FCNTL, FLOCK, GETCWD, CHDIR, FCHDIR, ACCESS, STAT = 72, 73, 79, 80, 81, 21, 4
 WRONLY, RDWR, CREAT, TRUNC = abi.O_WRONLY, abi.O_RDWR, abi.O_CREAT, abi.O_TRUNC
 FILES = (File("/data", b"original"), File("/tmp/d/x", b"x"), File("/tmp/d/y", b"y"))
 
@@ -268,3 +268,44 @@ def test_what_is_derived_stays_as_it_is(path: str) -> None:
     for nr, *rest in ((UNLINK,), (RMDIR,), (RENAME, "/tmp/x"), (CHMOD, 0o777), (CHOWN, 1, 1), (LINK, "/tmp/x")):
         assert do(g, nr, path, *rest) < 0, nr
     assert g.kernel.tree.store.save() is None
+
+
+def test_what_a_call_costs_does_not_grow_with_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making, asking and removing look at no other entry of a folder, however many there are; the count stays right."""
+    g = guest(World())
+    assert do(g, MKDIR, "/tmp/many", 0o777) == 0
+    for n in range(300):
+        assert do(g, MKDIR, f"/tmp/many/{n}", 0o777) == 0
+    assert g.kernel.tree.resolve("/tmp/many").links == 302
+    looks = 0
+    original = Directory.get
+
+    def counted(self: Directory, name: str) -> Node | None:
+        nonlocal looks
+        looks += 1
+        return original(self, name)
+
+    monkeypatch.setattr(Directory, "get", counted)
+    assert do(g, MKDIR, "/tmp/many/new", 0o777) == 0
+    assert do(g, STAT, "/tmp/many", BUFFER) == 0
+    assert do(g, RENAME, "/tmp/many/new", "/tmp/many/other") == 0
+    assert do(g, RMDIR, "/tmp/many/other") == 0
+    assert looks < 40
+    assert g.kernel.tree.resolve("/tmp/many").links == 302
+    write(g, "/tmp/many/file", b"")
+    assert do(g, RMDIR, "/tmp/many/7") == do(g, UNLINK, "/tmp/many/file") == 0
+    assert g.kernel.tree.resolve("/tmp/many").links == 301
+    assert len(g.kernel.tree.resolve("/tmp/many").own_state()) == 299  # nothing is kept of what went
+
+
+def test_a_removed_folder_can_still_be_entered() -> None:
+    """By a descriptor; what was removed while nobody was in it is kept by nothing else."""
+    g = guest(World())
+    assert do(g, MKDIR, "/tmp/gone", 0o777) == 0
+    fd = do(g, OPEN, "/tmp/gone", 0)
+    assert do(g, RMDIR, "/tmp/gone") == 0
+    assert not g.kernel.tree.store.lost
+    assert g.call(FCHDIR, fd) == 0
+    assert do(g, GETCWD, BUFFER, 100) == -ENOENT
+    assert do(g, OPEN, "x", WRONLY | CREAT, 0o644) == -ENOENT
+    assert do(g, STAT, ".", BUFFER) == 0
