@@ -143,8 +143,11 @@ def mappable(k: Kernel, fd: int, prot: int, flags: int) -> Backing | None:
     if not file.readable:
         raise SyscallError(EACCES)
     backing = file.mapping()
-    if kind != MAP_PRIVATE and backing is not None and backing.stored is not None:
-        backing.stored.map_shared(backing.writable)
+    if backing is not None and backing.stored is not None:
+        if kind == MAP_PRIVATE:
+            backing.stored.map_private()
+        else:
+            backing.stored.map_shared(backing.writable)
     return backing
 
 

@@ -50,3 +50,7 @@ class ProgramFile:
         self.content = read
         self.stored: StoredFile | None = None
         self.writable = False
+
+    def end(self) -> int | None:
+        """None: the loader maps no more than there is."""
+        return None

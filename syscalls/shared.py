@@ -1,9 +1,10 @@
-"""Shared mappings of files: what the guest stores into one gets into its file, and what is written to a file into all.
+"""Mappings of files: what the guest stores into a shared one gets into its file, what is written to a file into all.
 
 The pages of a mapping are copies, so the two are brought together whenever somebody could tell: before a file is read,
 written or resized by a call, before a mapping goes or changes its permissions, and by msync.  Between calls, two
 mappings of one file do not see each other, unless fork made one of the other.  A page of a mapping that differs from
-the file's was stored to by the guest, as everything that calls write is put into all mappings at once.
+the file's was stored to by the guest, as everything that calls write is put into all mappings at once.  A private one
+keeps what it had when it was made, but for pages behind the file's end: those come and go with it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from syscalls.tree.stored import StoredFile
 
 
-def mappings(node: StoredFile) -> Iterator[tuple[AddressSpace, Vma]]:
-    """Return the shared mappings of *node*, in all processes."""
+def mappings(node: StoredFile, kinds: tuple[int, ...] = (SHARED,)) -> Iterator[tuple[AddressSpace, Vma]]:
+    """Return the shared mappings of *node*, or those of *kinds*, in all processes."""
     for space in node.store.spaces():
         for area in space.areas:
-            if area.flags & SHARED and area.backing is not None and area.backing.stored is node:
+            if area.backing is not None and area.backing.stored is node and area.flags & SHARED in kinds:
                 yield space, area
+
+
+def end_of(area: Vma) -> int:
+    """Return where *area* ends or, before that, the last page of its file: behind that is SIGBUS, mmap(2)."""
+    size = None if area.backing is None else area.backing.end()
+    return area.end if size is None else min(area.end, area.start + max(size - area.offset + PAGE - 1 & -PAGE, 0))
 
 
 def pull(node: StoredFile) -> None:
@@ -75,10 +82,19 @@ def place(space: AddressSpace, addr: int, data: bytes, prot: int) -> None:
             space.mem.poke(addr + start, page)
 
 
+def grown(node: StoredFile, before: int) -> None:
+    """Put the pages of *node* that were behind its end when it had *before* bytes into its private mappings."""
+    low, high = before + PAGE - 1 & -PAGE, node.size + PAGE - 1 & -PAGE
+    for space, area in list(mappings(node, (0,))) if low < high else ():
+        first, last = max(low, area.offset), min(high, area.offset + area.end - area.start)
+        if first < last:
+            place(space, area.start + first - area.offset, node.whole_pages(first, last - first), area.prot)
+
+
 def cut(node: StoredFile, size: int) -> None:
-    """Take the pages behind *size*, the new end of *node*, out of its mappings."""
+    """Take the pages behind *size*, the new end of *node*, out of its mappings, also those that are private by now."""
     end = size + PAGE - 1 & -PAGE
-    for space, area in list(mappings(node)):
+    for space, area in list(mappings(node, (0, SHARED))):
         first = max(end - area.offset, 0)
         if first < area.end - area.start:
             space.mem.unmap(area.start + first, area.end - area.start - first)

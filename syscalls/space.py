@@ -85,7 +85,10 @@ class AddressSpace:
         area = self.areas.at(addr)
         if area is None and self.grow_stack(addr):
             area = self.areas.at(addr)
-        return None if area is None else (area.start, area.end, area.prot)
+        if area is None or area.backing is None:
+            return None if area is None else (area.start, area.end, area.prot)
+        end = shared.end_of(area)
+        return (area.start, end, area.prot) if addr < end else None
 
     def round_up(self, size: int) -> int:
         """Return *size* rounded up to whole pages."""
@@ -212,7 +215,7 @@ class AddressSpace:
 
     def _file_part(self, area: Vma) -> tuple[bytes, int]:
         # The bytes of its file that *area* shows, and the size of the pages that hold them.  Whole pages past the end
-        # of the file are taken out, so that touching them faults.  (Linux sends SIGBUS there, the machine SIGSEGV.)
+        # of the file are taken out, so that touching them faults: with SIGBUS, see syscalls.shared.end_of.
         assert area.backing is not None
         data = area.backing.content()[area.offset : area.offset + (area.end - area.start)]
         size = (len(data) + PAGE - 1) & -PAGE

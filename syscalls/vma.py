@@ -35,6 +35,10 @@ class Backing(Protocol):
         """Return the bytes of the file as it is now."""
         ...
 
+    def end(self) -> int | None:
+        """Return the size of the file as it is now; None if no mapping can reach behind it."""
+        ...
+
 
 class Vma(NamedTuple):
     """One mapping: the bytes from *start* up to *end*, both page-aligned."""

@@ -409,7 +409,7 @@ class Machine:
 
     def _fatal(self, vector: int, addr: int) -> Outcome:
         pc = self.pc
-        return signalled(vector, addr, pc, self._code_at(pc, LONGEST))
+        return self._signals.outcome(self.kernel, vector, addr, pc, self._code_at(pc, LONGEST))
 
     def _code_at(self, pc: int, size: int) -> bytes:
         at = self.pages.physical(pc)

@@ -15,6 +15,7 @@ from syscalls.delivery import bad_frame, delivered, next_delivery, returned, und
 from syscalls.guest import GuestFault
 from syscalls.kernel import Kernel
 from syscalls.sending import force
+from syscalls.shared import end_of
 from syscalls.siginfo import Info, from_fault, from_kernel
 from syscalls.signals import on_altstack
 from syscalls.tasks import Task
@@ -40,19 +41,20 @@ FLOATING = (
 )  # fmt: skip
 
 
+PRESENT, WRITE = 1, 2  # bits of a page fault's error code
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
 LONGEST = 15  # bytes of an instruction
 
 
-def signalled(vector: int, addr: int, pc: int, code: bytes = b"") -> Outcome:
+def signalled(vector: int, addr: int, pc: int, code: bytes = b"", bus: bool = False) -> Outcome:
     """Return the outcome of a CPU exception that nobody handles at *pc*, where *code* is.
 
-    *addr* is what a page fault touched.
+    *addr* is what a page fault touched; *bus* says that it is SIGBUS.
     """
     if vector == UNDEFINED and code[:2] not in UNDEFINED_ON_PURPOSE:
         shown = code[: lengths(code)[0]] if code else code
         return Outcome("unsupported", f"the engine cannot execute the instruction {shown.hex()} at {pc:#x}", pc)
-    signal = VECTOR_SIGNALS.get(vector)
+    signal = abi.SIGBUS if bus else VECTOR_SIGNALS.get(vector)
     if signal is None:
         return Outcome("unsupported", f"interrupt {vector:#x} at {pc:#x}", pc)
     what = f"{SIGNALS[signal]}: {VECTOR_NAMES[vector]}"
@@ -68,6 +70,19 @@ class Signals:
         self._engine = engine
         self._frames = Frames(engine)
 
+    def outcome(self, kernel: Kernel, vector: int, addr: int, pc: int, code: bytes) -> Outcome:
+        """Return the outcome of a CPU exception at *pc*, where *code* is, if nobody handles it."""
+        return signalled(vector, addr, pc, code, vector == PAGE_FAULT and self._is_past_end(kernel, addr))
+
+    def _is_past_end(self, kernel: Kernel, addr: int) -> bool:
+        # Whether a page fault touched what a mapping would show, had its file more bytes.
+        area = kernel.space.areas.at(addr)
+        if area is None or area.backing is None:
+            return False
+        error = self._engine.exception_error(PAGE_FAULT)
+        needed = abi.PROT_WRITE if error & WRITE else -1  # fetching is reading here: access_error, arch/x86/mm/fault.c
+        return not error & PRESENT and bool(area.prot & needed) and addr >= end_of(area)
+
     def fault(self, kernel: Kernel, task: Task, vector: int, error: int, addr: int) -> None:
         """Send *task* the signal of the CPU exception *vector*, with its error code, and CR2 if it is a page fault."""
         cr2 = addr if vector == PAGE_FAULT else task.trap[2]
@@ -79,6 +94,8 @@ class Signals:
         if vector == PAGE_FAULT:
             if addr >= abi.TASK_SIZE and addr >> 47 != 0:
                 return from_fault(signum, abi.SEGV_MAPERR, addr)
+            if self._is_past_end(kernel, addr):
+                return from_fault(abi.SIGBUS, abi.BUS_ADRERR, addr)
             mapped = kernel.space.areas.at(addr) is not None
             return from_fault(signum, abi.SEGV_ACCERR if mapped else abi.SEGV_MAPERR, addr)
         if vector in AT_INSTRUCTION:

@@ -251,6 +251,10 @@ class FileBacking:
         self.path, self.device, self.inode = facts.place, facts.device, facts.inode
         self.content, self.stored, self.writable = content, stored, writable
 
+    def end(self) -> int | None:
+        """Return how many bytes there are now."""
+        return len(self.content()) if self.stored is None else self.stored.size
+
 
 class Directory(OpenFile):
     """A directory; *names* are its entries, sorted, as they were when the listing began."""

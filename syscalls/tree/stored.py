@@ -46,7 +46,7 @@ class StoredFile(FileNode):
         self.store = store
         self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
         self.length = 0
-        self.is_mapped = False  # there is, or was, a shared mapping of it
+        self.is_mapped = False  # there is, or was, a mapping of it
         self.linkable = False  # it never had a name, and may be given one: O_TMPFILE
         self.seals: int | None = None  # F_SEAL_*: what may not be done any more; None: it cannot be sealed
 
@@ -123,14 +123,16 @@ class StoredFile(FileNode):
                     break
             pages[number] = page
             done += len(part)
-        self.length = max(self.length, offset + done)
-        self._changed(offset, done)
+        before, self.length = self.length, max(self.length, offset + done)
+        self._changed(offset, done, before)
         return done
 
-    def _changed(self, offset: int, size: int) -> None:
+    def _changed(self, offset: int, size: int, before: int) -> None:
+        # So many bytes from *offset* on are others now; *before* was the size until then.
         self.store.written(self)
         if self.is_mapped:
             shared.push(self, offset, size)
+            shared.grown(self, before)
 
     def truncate(self, size: int) -> None:
         """Let the file be *size* bytes long."""
@@ -143,7 +145,7 @@ class StoredFile(FileNode):
         if size < before:
             self._cut(pages, size)
         self.length = size
-        self._changed(min(before, size), abs(size - before))
+        self._changed(min(before, size), abs(size - before), before)
         if self.is_mapped and size < before:
             shared.cut(self, size)
 
@@ -174,7 +176,7 @@ class StoredFile(FileNode):
         pages.update(dict.fromkeys(missing, ZEROS))
         if not keep_size:
             self.length = max(self.length, offset + size)
-        self._changed(before, self.length - before)
+        self._changed(before, self.length - before, before)
 
     def punch(self, offset: int, size: int) -> None:
         """Let the range be a hole; FALLOC_FL_PUNCH_HOLE."""
@@ -188,7 +190,7 @@ class StoredFile(FileNode):
                 self.store.used -= 1
             else:
                 pages[number] = pages[number][:low] + bytes(high - low) + pages[number][high:]
-        self._changed(offset, size)
+        self._changed(offset, size, self.length)
 
     # Shared mappings (syscalls.shared)
 
@@ -196,6 +198,10 @@ class StoredFile(FileNode):
         """Get ready for a shared mapping, which may be stored into if *writes*."""
         if writes:
             self._own()
+        self.is_mapped = True
+
+    def map_private(self) -> None:
+        """Get ready for a private mapping."""
         self.is_mapped = True
 
     def settle(self) -> None:

@@ -100,3 +100,18 @@ def test_processes_do_what_they_do_natively(tmp_path: Path) -> None:
     assert outcome.exit_status == 0, outcome
     assert len(there.splitlines()) > 150
     assert here.splitlines() == there.splitlines()
+
+
+def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
+    """SIGBUS, not SIGSEGV, where permissions would let it be; pages come and go with the file."""
+    path = compile_program(store.ROOT / "tests" / "native" / "pastend.c", base=("-static", "-O1", "-w"))
+    (tmp_path / "work").mkdir()
+    there = subprocess.run([str(path)], check=False, capture_output=True, text=True, cwd=tmp_path / "work")
+
+    outcome, here = run_static(path, replace(host_world(), cwd="/tmp/work"))
+
+    assert there.stdout.count("signal 7 code 2") > 20
+    assert here.splitlines() == there.stdout.splitlines()
+    assert there.returncode == -7
+    assert (outcome.signal, outcome.exit_status) == (7, 128 + 7)
+    assert "SIGBUS" in (outcome.message or "")
