@@ -24,6 +24,7 @@ from syscalls.files.opened import STDIN, Stream
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
+from syscalls.holding import drop_held, hold, with_held
 from syscalls.light import TYPE_CHECKING, replace
 from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
@@ -284,6 +285,8 @@ class Kernel:
     # Waiting and going on
 
     def _suspend(self, task: Task, call: PendingCall, wait: Wait) -> None:
+        if task.call is None and (row := self._rows[call.nr]) is not None and row.fds:
+            call = hold(self, row, call)
         task.call, task.wait, task.woken = call, wait, None
         self.scheduler.block(task)
         if (task.pending | task.process.pending) & ~task.sigmask:
@@ -301,6 +304,8 @@ class Kernel:
                 return None
             task.woken = AGAIN
         handler = fails(EINTR) if task.woken == INTERRUPTED and not wait.finishes else row.handler
+        if call.held:
+            handler = with_held(handler, call.held)
         try:
             result = handler(self, task, *call.values)
         except SyscallError as error:
@@ -448,6 +453,7 @@ class Kernel:
 
     def forget(self, task: Task) -> None:
         """Let *task* be gone, clearing the word it asked to have cleared; set_tid_address(2)."""
+        drop_held(task)
         self.scheduler.forget(task)
         del self.tasks[task.tid]
         task.ended = True

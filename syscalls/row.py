@@ -79,6 +79,7 @@ class Compiled:
 
     __slots__ = (
         "fd_index",
+        "fds",
         "handler",
         "inputs",
         "name",
@@ -104,7 +105,8 @@ class Compiled:
         # (index, whether it may be null) of each argument that is a path, and the first of them.
         self.paths = tuple((index, kind.nullable) for index, kind in enumerate(row.kinds) if kind.path)
         self.path_index = self.paths[0][0] if self.paths else -1
-        self.fd_index = next((index for index, kind in enumerate(row.kinds) if kind.fd), -1)
+        self.fds = tuple(index for index, kind in enumerate(row.kinds) if kind.fd)
+        self.fd_index = self.fds[0] if self.fds else -1
         buffers = [(index, kind) for index, kind in enumerate(row.kinds) if kind.direction and not kind.path]
         self.inputs = tuple((index, kind) for index, kind in buffers if kind.direction in (IN, INOUT))
         self.outputs = tuple((index, kind) for index, kind in buffers if kind.direction in (OUT, INOUT))

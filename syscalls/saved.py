@@ -7,6 +7,7 @@ what is in them.  Of the tree, what the guest changed is kept; the rest asks the
 from __future__ import annotations
 
 from syscalls.events import SyscallEvent
+from syscalls.files.kept import Kept
 from syscalls.files.table import FileTableState
 from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass, replace
 from syscalls.net.network import Network
@@ -70,7 +71,7 @@ def save(k: Kernel) -> KernelState:
         brk=k.space.brk,
         peak=k.space.peak,
         rlimits=k.rlimits[:],
-        files=k.files.state((k.net,) if k.tty is None else (k.net, k.tty)),
+        files=k.files.state(others(k)),
         tasks=[(task, task.copy()) for task in k.tasks.values()],
         actions=dict(k.actions),
         slept_ns=k.clock.slept_ns,
@@ -88,6 +89,12 @@ def save(k: Kernel) -> KernelState:
         locks=tuple(k.locks),
         signals=signals_of(k.process),
     )
+
+
+def others(k: Kernel) -> list[Kept]:
+    """Return what is to be kept beside the files that descriptors refer to."""
+    held = [file for task in k.tasks.values() if task.call is not None for _, file in task.call.held]
+    return [k.net, *([k.tty] if k.tty is not None else []), *held]
 
 
 def restore(k: Kernel, state: KernelState) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from syscalls import keptfile, outcome
 from syscalls.events import SyscallEvent
+from syscalls.files.kept import Kept, Snapshot
 from syscalls.files.locks import Lock
 from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
@@ -26,6 +27,7 @@ from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
+    from syscalls.waits import Held
 
 Json = dict[str, Any]
 ENDS: dict[str, Any] = {
@@ -37,15 +39,16 @@ def to_json(state: KernelState) -> Json:
     """Return *state* as JSON's types."""
     backings: list[Backing] = []
     tree = Writer(state.tree)
+    opened, places = keptfile.to_json(state.files[1], tree)
     return {
         "areas": [_area(area, backings) for area in state.areas],
         "backings": [_backing(backing) for backing in backings],
         "brk": state.brk,
         "peak": state.peak,
         "rlimits": state.rlimits,
-        "files": _files(state, tree),
+        "files": _files(state, tree, opened, places),
         "tree": tree.to_json(),
-        "tasks": [_task(copy) for _, copy in state.tasks],
+        "tasks": [_task(copy, places) for _, copy in state.tasks],
         "scheduler": state.scheduler._asdict(),
         "last_tid": state.last_tid,
         "last_number": state.last_number,
@@ -70,7 +73,8 @@ def from_json(data: Json, k: Kernel) -> KernelState:
     """Return the state that :func:`to_json` made *data* of, for *k*, a kernel of the same program and World."""
     own = next(area.backing for area in k.space.areas if isinstance(area.backing, ProgramFile))
     tree = Reader(data["tree"], k)
-    files, locks = _made_files(data["files"], tree)
+    values, opened = keptfile.from_json(data["files"]["opened"], tree)
+    files, locks = _made_files(data["files"], tree, values, opened)
     backings = [own if backing is None else _made_backing(backing) for backing in data["backings"]]
     return KernelState(
         areas=VmaList([_made_area(area, backings) for area in data["areas"]]),
@@ -80,7 +84,7 @@ def from_json(data: Json, k: Kernel) -> KernelState:
         files=files,
         locks=locks,
         tree=tree.state,
-        tasks=[_made_task(task, k) for task in data["tasks"]],
+        tasks=[_made_task(task, k, opened) for task in data["tasks"]],
         actions={int(signal): tuple(action) for signal, action in data["actions"]},
         slept_ns=int(data["slept_ns"]),
         entropy=int(data["entropy"]),
@@ -130,9 +134,8 @@ def _made_backing(data: Json) -> Backing:
     return FileBacking(facts, lambda: content)
 
 
-def _files(state: KernelState, tree: Writer) -> Json:
-    descriptors, values, close_on_exec = state.files
-    opened, places = keptfile.to_json(values, tree)
+def _files(state: KernelState, tree: Writer, opened: list[Any], places: dict[Kept, int]) -> Json:
+    descriptors, _, close_on_exec = state.files
     return {
         "opened": opened,
         "descriptors": [(fd, places[file]) for fd, file in descriptors.items()],
@@ -141,16 +144,23 @@ def _files(state: KernelState, tree: Writer) -> Json:
     }
 
 
-def _made_files(data: Json, tree: Reader) -> tuple[FileTableState, tuple[Lock, ...]]:
-    values, opened = keptfile.from_json(data["opened"], tree)
-    descriptors: dict[int, OpenFile] = {}
-    for fd, place in data["descriptors"]:
+def _made_files(
+    data: Json, tree: Reader, values: Snapshot, opened: list[Kept]
+) -> tuple[FileTableState, tuple[Lock, ...]]:
+    descriptors = dict(_named(data["descriptors"], opened))
+    locks = tuple(Lock(*keptfile.value_from_json(lock, opened, tree)) for lock in data["locks"])
+    return (descriptors, values, set(data["close_on_exec"])), locks
+
+
+def _named(descriptors: list[list[int]], opened: list[Kept]) -> Held:
+    # Descriptors with their files, of which there are the places.
+    found = []
+    for fd, place in descriptors:
         file = opened[place]
         if not isinstance(file, OpenFile):
             raise TypeError(f"descriptor {fd} is not an open file")
-        descriptors[int(fd)] = file
-    locks = tuple(Lock(*keptfile.value_from_json(lock, opened, tree)) for lock in data["locks"])
-    return (descriptors, values, set(data["close_on_exec"])), locks
+        found.append((int(fd), file))
+    return tuple(found)
 
 
 def _infos(queued: tuple[Info, ...]) -> list[Json]:
@@ -171,20 +181,21 @@ def _made_signals(data: Json) -> SignalState:
     return SignalState(int(data["pending"]), queued, stopped, parked, tuple(timers), int(data["timer_ids"]))
 
 
-def _task(task: Task) -> Json:
+def _task(task: Task, places: dict[Kept, int]) -> Json:
     data: Json = {name: getattr(task, name) for name in Task.__slots__ if name != "process"}
     data["queued"] = _infos(task.queued)
     if task.call is not None:
         data["call"] = task.call._asdict() | {
             "values": [value if isinstance(value, int) else value.hex() for value in task.call.values],
             "detail": [(index, value.hex()) for index, value in task.call.detail],
+            "held": [(fd, places[file]) for fd, file in task.call.held],
         }
     if task.wait is not None:
         data["wait"] = task.wait._asdict()
     return data
 
 
-def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
+def _made_task(data: Json, k: Kernel, opened: list[Kept]) -> tuple[Task, Task]:
     # The live task, which restoring changes, and what it becomes.
     names = set(Task.__slots__)
     values: Json = {
@@ -192,7 +203,7 @@ def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
     }
     values["queued"] = _made_infos(data["queued"])
     if values["call"] is not None:
-        values["call"] = _made_call(values["call"])
+        values["call"] = _made_call(values["call"], opened)
     if values["wait"] is not None:
         channels = tuple(tuple(channel) for channel in values["wait"]["channels"])
         values["wait"] = Wait(**{**values["wait"], "channels": channels})
@@ -200,10 +211,11 @@ def _made_task(data: Json, k: Kernel) -> tuple[Task, Task]:
     return (k.main if k.main.tid == copy.tid else copy.copy()), copy
 
 
-def _made_call(data: Json) -> PendingCall:
+def _made_call(data: Json, opened: list[Kept]) -> PendingCall:
     values = tuple(value if isinstance(value, int) else bytes.fromhex(value) for value in data["values"])
     detail = tuple((int(index), bytes.fromhex(text)) for index, text in data["detail"])
-    return PendingCall(int(data["nr"]), tuple(data["args"]), values, int(data["ticks"]), detail)
+    held = _named(data["held"], opened)
+    return PendingCall(int(data["nr"]), tuple(data["args"]), values, int(data["ticks"]), detail, held)
 
 
 def _made_scheduler(data: Json) -> SchedulerState:

@@ -21,7 +21,10 @@ from __future__ import annotations
 from syscalls.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from syscalls.files.opened import OpenFile
     from syscalls.tasks import Task
+
+    Held = tuple[tuple[int, OpenFile], ...]
 
 WOKEN, TIMEOUT, INTERRUPTED, AGAIN = "woken", "timeout", "interrupted", "again"
 
@@ -55,13 +58,17 @@ class Blocked(Exception):
 
 
 class PendingCall(NamedTuple):
-    """A system call that waits: its number, raw and narrowed arguments, when it began, what the log keeps of it."""
+    """A system call that waits: its number, raw and narrowed arguments, when it began, what the log keeps of it.
+
+    *held* are the descriptors among the arguments, with the files that they named then: see :mod:`syscalls.holding`.
+    """
 
     nr: int
     args: tuple[int, ...]
     values: tuple[int | bytes, ...]
     ticks: int
     detail: tuple[tuple[int, bytes], ...] = ()
+    held: Held = ()
 
 
 def deadline_of(t: Task, now_ns: int, timeout_ns: int | None) -> int | None:

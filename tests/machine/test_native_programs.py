@@ -115,3 +115,16 @@ def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     assert there.returncode == -7
     assert (outcome.signal, outcome.exit_status) == (7, 128 + 7)
     assert "SIGBUS" in (outcome.message or "")
+
+
+def test_a_call_that_waits_keeps_its_file() -> None:
+    """Whatever another thread closes or opens under its number meanwhile."""
+    base = ("-static", "-O1", "-w", "-pthread")
+    path = compile_program(store.ROOT / "tests" / "native" / "holding.c", base=base)
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+
+    outcome, here = run_static(path)
+
+    assert outcome.exit_status == 0, outcome
+    assert len(there.splitlines()) > 20
+    assert here.splitlines() == there.splitlines()

@@ -20,7 +20,14 @@ ENDS = {
     "channels": 0, "select": 0, "mutexes": 0, "timers": 0, "gc": 0, "pprof": 0, "panic": 2, "deadlock": 2, "spin": 0,
 }  # fmt: skip
 """The exit status of each program whose words no schedule changes."""
-SOME = ("select", "gc", "panic", "deadlock", "racy", *(() if REPEAT < 3 else ("channels", "mutexes", "timers", "pprof", "spin")))
+SOME = (
+    "select",
+    "gc",
+    "panic",
+    "deadlock",
+    "racy",
+    *(() if REPEAT < 3 else ("channels", "mutexes", "timers", "pprof", "spin")),
+)
 """Those of which every run, and every seed's, is looked at in each test run; the others, too, when asked."""
 
 

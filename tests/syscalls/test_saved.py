@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 
 from syscalls import abi
+from syscalls.files.pipes import PipeEnd
+from syscalls.files.pollable import Source
 from syscalls.saved import restore, save
+from syscalls.statefile import from_json, to_json
 from syscalls.world import Response, World
 from tests.syscalls.bytememory import BRK, BUFFER, Guest, guest
 
@@ -66,3 +70,46 @@ def test_a_restored_kernel_is_the_saved_one() -> None:
     assert seen(g) == after
     restore(g.kernel, state)
     assert seen(g) == before
+
+
+def test_a_call_that_waits_has_its_file_in_a_saved_state() -> None:
+    """Also when the descriptor names another file by then; as a value, and as JSON that another kernel reads."""
+    g = guest()
+    assert g.call(22, BUFFER) == 0
+    assert g.kernel.call(g.task, 0, (3, BUFFER + 64, 8, 0, 0, 0)) is None
+    files = g.kernel.files
+    held = files.get(3)
+    files.put(3, files.get(1))
+    assert held.refs == 1
+    state = save(g.kernel)
+    text = json.dumps(to_json(state))
+
+    def go_on(each: Guest) -> bytes:
+        task, k = each.kernel.main, each.kernel
+        writer = k.files.get(4)
+        assert isinstance(writer, PipeEnd)
+        assert writer.give(k, task, Source(k, [(each.put(b"piped"), 5)])) == 5
+        assert k.next_task(None) is task
+        assert k.resume(task) == 5
+        assert (held.refs, writer.pipe.readers) == (0 if each is g else held.refs, 0)
+        return each.get(5, 64)
+
+    assert go_on(g) == b"piped"
+    restore(g.kernel, state)
+    assert held.refs == 1
+    assert go_on(g) == b"piped"
+    other = guest()
+    restore(other.kernel, from_json(json.loads(text), other.kernel))
+    assert go_on(other) == b"piped"
+
+
+def test_the_end_of_a_task_lets_go_of_what_its_call_held() -> None:
+    """A pipe whose reader was killed in its read has no reader."""
+    g = guest()
+    assert g.call(22, BUFFER) == 0
+    assert g.kernel.call(g.task, 0, (3, BUFFER + 64, 8, 0, 0, 0)) is None
+    held = g.kernel.files.get(3)
+    g.kernel.files.drop(3)
+    assert held.refs == 1
+    g.kernel.forget(g.task)
+    assert held.refs == 0
