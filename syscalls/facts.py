@@ -11,17 +11,31 @@ from syscalls.vma import GROWSDOWN, Vma
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
     from syscalls.processes import Process
+    from syscalls.program import Program
     from syscalls.tree import Node
 
 
 def tree_facts(k: Kernel) -> ProcessFacts:
     """Return the view of *k* that its tree renders: of the first process, and through it of all others."""
+    known: dict[int, tuple[Process, Program, ProcessFacts]] = {}
+
+    def others(pid: int) -> ProcessFacts | None:
+        # What is told of a process that runs the same program is the same object, so that its folder can stay.
+        process = k.processes.get(pid)
+        if process is None:
+            known.pop(pid, None)
+            return None
+        before = known.get(pid)
+        if before is None or before[0] is not process or before[1] is not process.program:
+            before = known[pid] = process, process.program, process_facts(k, process)
+        return before[2]
+
     return replace(
         process_facts(k, k.first),
         vm=lambda: whole(k),
         tids=lambda: sorted(k.tasks),
         cpu_ns=k.clock.cpu_ns,
-        others=lambda pid: process_facts(k, k.processes[pid]) if pid in k.processes else None,
+        others=others,
         pids=lambda: sorted(k.processes),
         current=lambda: k.process.pid,
         opened=lambda: opened_nodes(k),

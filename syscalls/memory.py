@@ -39,7 +39,7 @@ from syscalls.errno import (
 from syscalls.guest import PAGE
 from syscalls.light import TYPE_CHECKING
 from syscalls.space import HUGE, LOW_2G, SPECIAL
-from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, Backing, Vma
+from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, Backing, Vma, make
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -88,7 +88,7 @@ def mmap(k: Kernel, t: Task, addr: int, size: int, prot: int, flags: int, fd: in
         properties |= SHARED if flags & MAP_TYPE != MAP_PRIVATE else 0
     space.check_expand(start, length, prot, properties)
     # A new mapping that names no place takes over neither file offset nor name; PROT_SEM and unknown bits are dropped.
-    space.map(Vma(start, start + length, prot & PROT_MASK, properties, backing, offset if backing else 0))
+    space.map(make((start, start + length, prot & PROT_MASK, properties, backing, offset if backing else 0, "")))
     return start
 
 

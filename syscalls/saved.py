@@ -100,7 +100,6 @@ def others(k: Kernel) -> list[Kept]:
 def restore(k: Kernel, state: KernelState) -> None:
     """Make *k* what it was when *state* was saved."""
     k.space.areas = state.areas.copy()
-    k.space.shares = True  # perhaps: it is only asked to find out
     k.space.brk, k.space.peak = state.brk, state.peak
     k.rlimits[:] = state.rlimits
     k.restore_tree(state.tree)

@@ -63,7 +63,6 @@ class AddressSpace:
         self.data_size = sum(size for _, size, prot, _ in program.segments if prot & PROT_WRITE)
         self.areas = VmaList(initial_areas(program))
         self.peak = self.total()  # the most that was ever mapped: VmPeak
-        self.shares = False  # there is, or was, a shared mapping of a file
 
     def fork(self, memories: Memories, rlimits: list[tuple[int, int]]) -> AddressSpace:
         """Return the address space of a child, with a copy of the memory; raise OutOfFrames."""
@@ -191,21 +190,22 @@ class AddressSpace:
 
     def map(self, area: Vma) -> None:
         """Put *area* in place of whatever was in its range, zero-filled or with the bytes of its file."""
-        start, size = area.start, area.end - area.start
-        self.write_back(start, area.end)
-        self.areas.remove(start, area.end)
-        self.shares = self.shares or (area.backing is not None and bool(area.flags & SHARED))
+        start, end, prot, _, backing, _, _ = area
+        areas = self.areas
+        if areas.shares:
+            self.write_back(start, end)
+        areas.remove(start, end)
         # The area is known before its pages are asked for: a machine may fill them only when they are touched.
-        self.areas.insert(area)
+        areas.insert(area)
         try:
-            if area.backing is None:
-                self.mem.map(start, size, area.prot)
+            if backing is None:
+                self.mem.map(start, end - start, prot)
             else:
                 self._load(area)
         except OutOfFrames:
-            self.unmap(start, area.end)
+            self.unmap(start, end)
             raise
-        self.peak = max(self.peak, self.areas.size)
+        self.peak = max(self.peak, areas.size)
 
     def _load(self, area: Vma) -> None:
         # Fill *area*, which is in the list, from its file.
@@ -235,7 +235,7 @@ class AddressSpace:
 
     def write_back(self, lo: int, hi: int) -> None:
         """Take into their files what was stored into shared mappings of [lo, hi)."""
-        if self.shares:
+        if self.areas.shares:
             for piece in self.areas.pieces(lo, hi):
                 if piece.flags & SHARED and piece.backing is not None and piece.backing.stored is not None:
                     shared.pull(piece.backing.stored)

@@ -78,6 +78,11 @@ make: Callable[[Iterable[object]], Vma] = Vma._make
 """Build an area from its seven fields: half the cost of calling the class, on a path that every mapping call takes."""
 
 
+def is_shared(area: Vma) -> bool:
+    """Say whether *area* is a shared mapping of a file."""
+    return area.backing is not None and bool(area.flags & SHARED)
+
+
 MOST_SEARCHES = 16
 """How many searches for room are remembered, so that the next one does not begin at the top again."""
 
@@ -85,12 +90,13 @@ MOST_SEARCHES = 16
 class VmaList:
     """Non-overlapping areas in order of address."""
 
-    __slots__ = ("_full", "areas", "size", "starts")
+    __slots__ = ("_full", "areas", "shares", "size", "starts")
 
     def __init__(self, areas: list[Vma] | None = None) -> None:
         self.areas: list[Vma] = sorted(areas or [], key=lambda area: area.start)
         self.size = sum(area.end - area.start for area in self.areas)  # bytes mapped in all
         self.starts: list[int] = [area.start for area in self.areas]
+        self.shares = any(map(is_shared, self.areas))  # there is, or was, a shared mapping of a file
         # What searches found out: (high, align, size) -> a start above which nothing as large, or larger, is free.
         self._full: dict[tuple[int, int, int], int] = {}
 
@@ -103,7 +109,7 @@ class VmaList:
     def copy(self) -> VmaList:
         """Return an independent list of the same areas."""
         twin = VmaList.__new__(VmaList)
-        twin.areas, twin.starts, twin.size = self.areas[:], self.starts[:], self.size
+        twin.areas, twin.starts, twin.size, twin.shares = self.areas[:], self.starts[:], self.size, self.shares
         twin._full = dict(self._full)
         return twin
 
@@ -137,7 +143,10 @@ class VmaList:
 
     def remove(self, lo: int, hi: int) -> list[Vma]:
         """Take [lo, hi) out, splitting areas at its ends; return the parts taken out."""
-        first, last = self._first(lo), bisect_left(self.starts, hi)
+        first = bisect_right(self.starts, lo)
+        if first and self.areas[first - 1].end > lo:
+            first -= 1
+        last = bisect_left(self.starts, hi, first)
         if first >= last:
             return []
         if self._full:
@@ -161,23 +170,40 @@ class VmaList:
 
     def insert(self, area: Vma) -> None:
         """Add *area*, whose range must be free, merging it with equal neighbours."""
-        self.size += area.end - area.start
-        index = bisect_left(self.starts, area.start)
-        lo = hi = index
-        start, end, offset = area.start, area.end, area.offset
-        if index and area.continues(self.areas[index - 1]):
-            lo = index - 1
-            start, offset = self.areas[lo].start, self.areas[lo].offset
-        if index < len(self.areas) and self.areas[index].continues(area):
-            hi = index + 1
-            end = self.areas[index].end
-        if lo != hi:
-            area = make((start, end, area.prot, area.flags, area.backing, offset, area.name))
-        self.areas[lo:hi] = [area]
-        self.starts[lo:hi] = [start]
+        start, end, _, flags, backing, _, _ = area
+        self.size += end - start
+        if backing is not None and flags & SHARED:
+            self.shares = True
+        index = bisect_left(self.starts, start)
+        self._put(index, index, area)
+
+    def _put(self, lo: int, hi: int, area: Vma) -> None:
+        # Let *area* stand in place of those numbered from *lo* up to *hi*, merged with equal neighbours.
+        areas, starts = self.areas, self.starts
+        start, end, prot, flags, backing, offset, name = area
+        if lo and areas[lo - 1].end == start and area.continues(areas[lo - 1]):
+            lo -= 1
+            start, offset = areas[lo].start, areas[lo].offset
+            area = make((start, end, prot, flags, backing, offset, name))
+        if hi < len(areas) and starts[hi] == end and areas[hi].continues(area):
+            end = areas[hi].end
+            hi += 1
+            area = make((start, end, prot, flags, backing, offset, name))
+        if lo == hi:
+            areas.insert(lo, area)
+            starts.insert(lo, start)
+        elif lo + 1 == hi:
+            areas[lo], starts[lo] = area, start
+        else:
+            areas[lo:hi] = [area]
+            starts[lo:hi] = [start]
 
     def change(self, lo: int, hi: int, new: Callable[[Vma], Vma]) -> None:
         """Replace every mapped part of [lo, hi) by what *new* makes of it, merging where parts become equal."""
+        index = bisect_left(self.starts, lo)
+        if index < len(self.areas) and self.starts[index] == lo and self.areas[index].end == hi:  # the common case
+            self._put(index, index + 1, new(self.areas[index]))
+            return
         full = self._full
         for piece in self.remove(lo, hi):
             self.insert(new(piece))
@@ -195,15 +221,19 @@ class VmaList:
 
     def gap_below(self, high: int, low: int, size: int, align: int) -> int | None:
         """Return the highest multiple of *align* that starts *size* free bytes inside [low, high), or None."""
-        end = high
-        for (of, for_align, for_size), start in self._full.items():
-            if of == high and for_align == align and for_size <= size:
-                end = min(end, start + size)
+        end, full = high, self._full
+        for (of, for_align, for_size), start in full.items():
+            if for_size <= size and start + size < end and of == high and for_align == align:
+                end = start + size
         found = self._gap_below(end, low, size, align)
         if found is not None:
-            if len(self._full) >= MOST_SEARCHES:
-                self._full.clear()
-            self._full[high, align, size] = found
+            # Forget what this one says too: in a program that maps downwards it is all there is to know.
+            for search in [one for one, start in full.items() if start >= found and one[2] >= size]:
+                if search[0] == high and search[1] == align:
+                    del full[search]
+            if len(full) >= MOST_SEARCHES:
+                full.clear()
+            full[high, align, size] = found
         return found
 
     def _gap_below(self, high: int, low: int, size: int, align: int) -> int | None:

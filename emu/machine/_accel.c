@@ -444,6 +444,21 @@ static PyObject *store_pages(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(fill_entries_doc, "fill_entries(ptes: int, first: int, n: int) -> None\n\n\
+Store page-table entries for *n* contiguous frames at host address *ptes*; *first* is the first entry.");
+
+static PyObject *fill_entries(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long ptes, first;
+    unsigned n;
+    if (!PyArg_ParseTuple(args, "KKI:fill_entries", &ptes, &first, &n))
+        return NULL;
+    for (unsigned i = 0; i < n; i++, first += PAGE)
+        ((uint64_t *)(uintptr_t)ptes)[i] = first;
+    Py_RETURN_NONE;
+}
+
 typedef struct { PyObject *list; unsigned long long begin, end; } Runs; /* begin == end: no run is under way */
 
 static void end_run(Runs *runs)
@@ -502,6 +517,7 @@ static PyMethodDef functions[] = {
     {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
     {"clean_pages", clean_pages, METH_VARARGS, clean_pages_doc},
     {"store_pages", store_pages, METH_VARARGS, store_pages_doc},
+    {"fill_entries", fill_entries, METH_VARARGS, fill_entries_doc},
     {"dirty_differences", dirty_differences, METH_VARARGS, dirty_differences_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -166,6 +166,15 @@ def store_pages(to: int, pages: bytes, data: bytes) -> None:
         ctypes.memmove(to + page * PAGE, data[i * PAGE : (i + 1) * PAGE], PAGE)
 
 
+def fill_entries(ptes: int, first: int, n: int) -> None:
+    """Store page-table entries for *n* contiguous frames at host address *ptes*; *first* is the first entry."""
+    if _State.native:
+        _State.native.fill_entries(ptes, first, n)
+        return
+    entries = array("Q", range(first, first + n * PAGE, PAGE))
+    ctypes.memmove(ptes, entries.buffer_info()[0], 8 * n)
+
+
 def dirty_differences(ptes: int, n: int, a: int, b: int) -> list[tuple[int, int]]:
     """Return (offset, length) of each run of 8-byte words in which *n* pages at host addresses *a* and *b* differ.
 

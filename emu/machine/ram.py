@@ -54,7 +54,7 @@ class Ram:
 
     def take(self, count: int) -> int:
         """Return the physical address of *count* contiguous zeroed frames; raise :class:`OutOfFrames`."""
-        found = _cut(self._free, count)
+        found = _cut(self._free, count) if self._free else None
         if found is not None:
             return found * PAGE
         try:
@@ -81,7 +81,7 @@ class Ram:
 
     def take_new(self, count: int) -> int:
         """Return the physical address of *count* frames that held no code that the engine knows; OutOfFrames."""
-        found = _cut(self._clean, count)
+        found = _cut(self._clean, count) if self._clean else None
         if found is not None:
             return found * PAGE
         first = self._next

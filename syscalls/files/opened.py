@@ -46,18 +46,19 @@ class Facts(NamedTuple):
     blocks: int | None = None  # of 512 bytes; None: as many as the size needs
 
 
+def described(node: Node, device: tuple[int, int], rdev: tuple[int, int], filesystem: str) -> Facts:
+    """Return what *node*, which lies on *device*, is now."""
+    meta = node.meta
+    owner = (meta.uid, meta.gid) if meta else (0, 0)
+    times = (meta.atime, meta.mtime, meta.ctime, meta.birth) if meta else None
+    return Facts(
+        node.place, node.mode, node.size, node.inode, device, node.links, rdev, filesystem, owner, times, node.blocks
+    )
+
+
 def live(facts: Facts, node: Node) -> Facts:
     """Return *facts*, which were right once, with what *node* is now."""
-    meta = node.meta
-    return facts._replace(
-        place=node.place,
-        mode=node.mode,
-        size=node.size,
-        links=node.links,
-        blocks=node.blocks,
-        owner=(meta.uid, meta.gid) if meta else (0, 0),
-        times=(meta.atime, meta.mtime, meta.ctime, meta.birth) if meta else None,
-    )
+    return described(node, facts.device, facts.rdev, facts.filesystem)._replace(inode=facts.inode)
 
 
 class OpenFile(Kept):

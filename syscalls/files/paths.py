@@ -48,6 +48,7 @@ KNOWN_FLAGS = (
 )  # fmt: skip
 NO_XDEV, BELOW = abi.RESOLVE_NO_XDEV, abi.RESOLVE_BENEATH | abi.RESOLVE_IN_ROOT
 KNOWN_RESOLVE = NO_XDEV | abi.RESOLVE_NO_MAGICLINKS | abi.RESOLVE_NO_SYMLINKS | BELOW | abi.RESOLVE_CACHED
+EVERYONE = 0o111  # whose mode has these lets all users search it
 FORGOTTEN = O_CREAT | O_EXCL | abi.O_NOCTTY | O_TRUNC | abi.O_CLOEXEC
 
 
@@ -58,10 +59,11 @@ def text(path: bytes) -> str:
 
 def base_of(k: Kernel, dirfd: int, path: bytes) -> str | tree.Directory:
     """Return the directory that a relative *path* starts from; raise EBADF or ENOTDIR."""
+    if dirfd == abi.AT_FDCWD or path.startswith(b"/"):
+        cwd = k.process.cwd
+        return k.tree.store.lost.get(cwd, cwd)
     from syscalls.tree import Directory
 
-    if dirfd == abi.AT_FDCWD or path.startswith(b"/"):
-        return k.tree.store.lost.get(k.cwd, k.cwd)
     node = k.files.get(dirfd).node
     if not isinstance(node, Directory):
         raise SyscallError(ENOTDIR)
@@ -82,9 +84,14 @@ def find(k: Kernel, dirfd: int, path: bytes, follow: bool = True) -> Node:
 def tree_of(k: Kernel) -> Tree:
     """Return the guest's tree, searched with the rights of the process."""
     found = k.tree
-    others_than_root = identity(k)[0] != 0
-    found.may_search = (lambda folder: may(k, folder, abi.X_OK)) if others_than_root else None
+    others_than_root = k.process.ids.euid != 0
+    found.may_search = (lambda folder: may_search(k, folder)) if others_than_root else None
     return found
+
+
+def may_search(k: Kernel, folder: Node) -> bool:
+    """Say whether the process may look something up in *folder*: most let everyone."""
+    return folder.permissions & EVERYONE == EVERYONE or may(k, folder, abi.X_OK)
 
 
 def identity(k: Kernel, real: bool = False) -> tuple[int, int]:
@@ -95,10 +102,10 @@ def identity(k: Kernel, real: bool = False) -> tuple[int, int]:
 
 def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:
     """Return the open file that *path* names by its descriptor (/dev/stdin, /proc/self/fd/3), or None."""
-    from syscalls.tree import Link
-
     if b"fd/" not in path and b"/std" not in path:
         return None
+    from syscalls.tree import Link
+
     node = locate(k, dirfd, path, follow=False).node
     for _ in range(40):  # MAXSYMLINKS
         if not isinstance(node, Link) or node.parent is None:
@@ -112,13 +119,9 @@ def magic_fd(k: Kernel, dirfd: int, path: bytes) -> OpenFile | None:
 
 def facts_of(k: Kernel, node: Node) -> Facts:
     """Return what stat says of *node*."""
-    from syscalls.tree import Device
-
     mount = k.tree.mount_of(node)
     filesystem = FILESYSTEMS.get(mount.fstype, DISK)
-    rdev = node.rdev if isinstance(node, Device) else (0, 0)
-    facts = Facts(node.path, node.mode, 0, node.inode, mount.device, 1, rdev, filesystem)
-    facts = opened.live(facts, node)
+    facts = opened.described(node, mount.device, node.rdev, filesystem)
     number = facts.place.split("/", 3)[2] if filesystem == PROC and facts.place != "/proc" else ""
     process = k.processes.get(int(number)) if number.isdecimal() else None
     return facts if process is None else facts._replace(owner=(process.ids.euid, process.ids.egid))
@@ -302,7 +305,7 @@ def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     access = flags & O_ACCMODE
     writes = access != O_RDONLY or bool(flags & O_TRUNC)
     wanted = (abi.R_OK, abi.W_OK, abi.R_OK | abi.W_OK, abi.R_OK | abi.W_OK)[access]
-    if not may(k, node, wanted | (abi.W_OK if writes else 0)):
+    if not permits(k, facts, wanted | (abi.W_OK if writes else 0)):
         raise SyscallError(EACCES)
     if flags & abi.O_NOATIME and identity(k)[0] not in (0, facts.owner[0]):
         raise SyscallError(EPERM)

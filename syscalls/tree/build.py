@@ -30,12 +30,19 @@ def build(world: World, facts: ProcessFacts) -> Tree:
         "self": Link(str(first) if current is None else lambda: str(current())),
     }
 
+    folders: dict[int, tuple[ProcessFacts, Node]] = {}
+
     def find(name: str) -> Node | None:
         number = process.number(name)
         if number is None:
             return None
         found = facts if facts.others is None and number == first else facts.others(number) if facts.others else None
-        return None if found is None else process.folder(world, found, table)
+        if found is None:
+            folders.pop(number, None)
+            return None
+        if number not in folders or folders[number][0] is not found:
+            folders[number] = found, process.folder(world, found, table)
+        return folders[number][1]
 
     def pids() -> list[str]:
         return [str(pid) for pid in facts.pids() or (first,)]

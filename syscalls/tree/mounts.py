@@ -76,4 +76,5 @@ def mounts(world: World) -> tuple[Mount, ...]:
 
 def holds(mount: Mount, path: str) -> bool:
     """Say whether *path* is at or below the point of *mount*."""
-    return path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/")
+    point = mount.point
+    return path.startswith(point) and (len(path) == len(point) or point == "/" or path[len(point)] == "/")

@@ -40,6 +40,7 @@ class Node:
     """
 
     kind = 0  # the upper bits of st_mode
+    rdev = (0, 0)
     __slots__ = ("born", "gone", "meta", "name", "parent", "permissions")
 
     def __init__(self, permissions: int) -> None:

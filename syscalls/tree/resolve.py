@@ -85,7 +85,7 @@ class Tree:
         """
         if not path:
             raise TreeError(ENOENT)
-        if len(path.encode("utf-8", "surrogateescape")) >= PATH_MAX:
+        if 4 * len(path) >= PATH_MAX and len(path.encode("utf-8", "surrogateescape")) >= PATH_MAX:
             raise TreeError(ENAMETOOLONG)
         start: Directory = self.root
         if not path.startswith("/") or how & RESOLVE_IN_ROOT:
@@ -103,7 +103,7 @@ class Tree:
     def _walk(self, start: Directory, path: str, follow: bool, how: int, root: Directory) -> Place:
         node: Node = start
         parts = _parts(path)
-        place = Place(start, "", start, path.endswith("/"))
+        folder, name, there, slash = start, "", node, path.endswith("/")  # of the place so far
         links = 0
         while parts:
             part = parts.pop()
@@ -115,16 +115,15 @@ class Tree:
                 raise TreeError(EACCES)
             if part in (".", ".."):
                 node = node if part == "." else self._above(node, how, root)
-                place = Place(node, "", node)
+                folder, name, there, slash = node, "", node, False
                 continue
-            if len(part.encode("utf-8", "surrogateescape")) > NAME_MAX:
+            if 4 * len(part) > NAME_MAX and len(part.encode("utf-8", "surrogateescape")) > NAME_MAX:
                 raise TreeError(ENAMETOOLONG)
             child = node.get(part)
-            slash = parts == [""]
             if child is None:
-                if parts and not slash:
+                if parts and parts != [""]:
                     raise TreeError(ENOENT)
-                return Place(node, part, None, slash)
+                return Place(node, part, None, bool(parts))
             if isinstance(child, Link) and (parts or follow):
                 links += 1
                 if links > MAX_LINKS:
@@ -132,13 +131,14 @@ class Tree:
                 target = _followed(child, how)
                 if target.startswith("/"):
                     node = root
-                    place = Place(root, "", node)
+                    folder, name, there, slash = root, "", node, False
                 parts += _parts(target)
                 continue
-            self._cross(node, child, how)
-            place = Place(node, part, child, slash)
+            if how:
+                self._cross(node, child, how)
+            folder, name, there, slash = node, part, child, parts == [""]
             node = child
-        return place
+        return Place(folder, name, there, slash)
 
     def _above(self, node: Directory, how: int, root: Directory) -> Directory:
         if node is root and how & RESOLVE_BENEATH:
