@@ -44,6 +44,11 @@ def capture(mem: Readable, kind: Kind, index: int, args: tuple[int, ...], result
         limit = min(result, limit)
     found = b""
     try:
+        if not kind.vector:  # the common case
+            addr = args[index]
+            size = min(kind.size if kind.size_arg is None else args[kind.size_arg], limit)
+            found = mem.read(addr, size) if addr and size > 0 else b""
+            return {index: found} if addr else {}
         for addr, size in spans(mem, kind, index, args):
             part = min(size, limit - len(found))
             if part > 0:

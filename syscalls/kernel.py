@@ -207,7 +207,7 @@ class Kernel:
         ticks = self.ticks()
         if not row.plain or nr in self._rules:
             return self._call_fully(row, task, args, ticks)
-        values = self._narrowed(row, args)
+        values = row.narrowed(args)
         try:
             result = row.handler(self, task, *values)
         except SyscallError as error:
@@ -226,20 +226,11 @@ class Kernel:
             self.log(SyscallEvent(nr, row.name, args, result, errno, False, task.tid, ticks))
         return result if not task.ended else None
 
-    def _narrowed(self, row: Compiled, args: tuple[int, ...]) -> tuple[int, ...] | list[int]:
-        if not row.narrow:
-            return args
-        values = list(args)
-        for index, mask, sign in row.narrow:
-            value = values[index] & mask
-            values[index] = value - ((value & sign) << 1)
-        return values
-
     def _call_fully(self, row: Compiled, task: Task, args: tuple[int, ...], ticks: int) -> int | None:
         # A call with pointers, or with rules: what the pointers show is kept for the log.
         detail: dict[int, bytes] = {}
         rule: Rule | None = None
-        values: list[int | bytes] = list(self._narrowed(row, args))
+        values: list[int | bytes] = list(row.narrowed(args))
         try:
             for index, nullable in row.paths:
                 if args[index] or not nullable:
@@ -346,7 +337,7 @@ class Kernel:
 
     def _replaced(self, row: Compiled, args: tuple[int, ...], values: list[int | bytes]) -> list[int | bytes]:
         # Narrowed arguments; paths, which were read already, stay the guest's.
-        replaced: list[int | bytes] = list(self._narrowed(row, args))
+        replaced: list[int | bytes] = list(row.narrowed(args))
         for index, _ in row.paths:
             replaced[index] = values[index]
         return replaced

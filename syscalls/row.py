@@ -96,9 +96,10 @@ class Compiled:
     def __init__(self, row: Syscall) -> None:
         self.row, self.nr, self.name, self.handler = row, row.nr, row.name, row.handler
         self.width = len(row.kinds)
-        # (index, all bits, sign bit) of each argument that is narrower than a register, or signed.
+        # (index, first value that is another one when narrowed, all bits, sign bit) of each argument that is narrower
+        # than a register, or signed.
         self.narrow = tuple(
-            (index, (1 << kind.bits) - 1, 1 << (kind.bits - 1) if kind.signed else 0)
+            (index, 1 << (kind.bits - kind.signed), (1 << kind.bits) - 1, 1 << (kind.bits - 1) if kind.signed else 0)
             for index, kind in enumerate(row.kinds)
             if kind.bits < 64 or kind.signed
         )
@@ -111,3 +112,15 @@ class Compiled:
         self.inputs = tuple((index, kind) for index, kind in buffers if kind.direction in (IN, INOUT))
         self.outputs = tuple((index, kind) for index, kind in buffers if kind.direction in (OUT, INOUT))
         self.plain = self.path_index < 0 and not buffers
+
+    def narrowed(self, args: tuple[int, ...]) -> tuple[int, ...] | list[int]:
+        """Return *args*, registers, as the handler takes them."""
+        values: tuple[int, ...] | list[int] = args
+        for index, most, mask, sign in self.narrow:
+            value = args[index]
+            if value >= most:
+                if values is args:
+                    values = list(args)
+                value &= mask
+                values[index] = value - ((value & sign) << 1)  # type: ignore[index]  # a list by now
+        return values
