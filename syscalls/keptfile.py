@@ -78,11 +78,14 @@ def from_json(data: list[Any], tree: Reader) -> tuple[Snapshot, list[Kept]]:
     for name, _ in data:
         kind = known[name]
         made.append(kind.__new__(kind))
+        for slot in slots_of(kind):
+            setattr(made[-1], slot, None)
     taken: Snapshot = {}
     for item, (_, values) in zip(made, data, strict=True):
-        if set(values) != set(slots_of(type(item))):
+        names = slots_of(type(item))
+        if set(values) != set(names):
             raise ValueError(f"not the parts of a {type(item).__name__}")
-        taken[item] = {name: value_from_json(value, made, tree) for name, value in values.items()}
+        taken[item] = {name: value_from_json(values[name], made, tree) for name in names}
     return taken, made
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "dataclass",
     "field",
     "replace",
+    "take_over",
 ]
 
 MISSING = object()
@@ -86,6 +87,12 @@ def _init_rest(self: Any, given: int, named: dict[str, Any]) -> None:
     for name in named:
         what = "multiple values for argument" if name in names else "an unexpected keyword argument"
         raise TypeError(f"{call} got {what} {name!r}")
+
+
+def take_over(self: Any, other: Any) -> None:
+    """Give each field of *self* the value that *other*, of the same dataclass of this module's, has."""
+    for put, value in zip(self.__setters__, self.__values__(other), strict=True):
+        put(self, value)
 
 
 def _repr(self: Any) -> str:

@@ -125,7 +125,7 @@ class Process:
 
     def state(self) -> tuple[Any, ...]:
         """What no other part of a saved state holds, of the only process that there is."""
-        who = (self.pgid, self.sid, self.subreaper, tuple(self.ids))
+        who = (self.pgid, self.sid, self.subreaper, self.ids)
         return self.cwd, self.umask, self.dumpable, self.thp_disabled, (self.ticks, self.since, self.child_ticks), who
 
     def become(self, state: tuple[Any, ...]) -> None:
@@ -133,7 +133,7 @@ class Process:
         self.cwd, self.umask, self.dumpable, self.thp_disabled, ticks, who = state
         self.ticks, self.since, self.child_ticks = ticks
         self.pgid, self.sid, self.subreaper, ids = who
-        self.ids = Ids(*map(tuple, ids))
+        self.ids = ids if isinstance(ids, Ids) else Ids(*map(tuple, ids))  # those of a file are lists
         self.ended = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syscalls import abi
-from syscalls.light import TYPE_CHECKING, dataclass
+from syscalls.light import TYPE_CHECKING, dataclass, take_over
 from syscalls.waits import PendingCall, Wait
 
 if TYPE_CHECKING:
@@ -59,5 +59,4 @@ class Task:
 
     def become(self, other: Task) -> None:
         """Take over every value of *other*."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(other, name))
+        take_over(self, other)

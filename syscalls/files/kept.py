@@ -7,7 +7,8 @@ dictionaries, sets and byte arrays however they are nested.  Restoring puts copi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 
 class Kept:
@@ -17,11 +18,24 @@ class Kept:
 
 
 Snapshot = dict[Kept, dict[str, object]]
+PLAIN = frozenset((int, bool, bytes, str, type(None)))
+"""The types of most values: nothing in them can change."""
+
+GETTERS: dict[type, Callable[[object], tuple[object, ...]]] = {}
+"""What gets the values of all slots, for each class that was asked for."""
 
 
 def slots_of(kind: type) -> list[str]:
     """Return the names of all slots of the class *kind*."""
     return [name for base in kind.__mro__ for name in base.__dict__.get("__slots__", ())]
+
+
+def values_of(item: Kept) -> tuple[object, ...]:
+    """Return the values of all slots of *item*, which has two or more."""
+    kind = type(item)
+    if kind not in GETTERS:
+        GETTERS[kind] = attrgetter(*slots_of(kind))
+    return GETTERS[kind](item)
 
 
 def copied(value: object, found: list[Kept] | None = None) -> object:
@@ -32,7 +46,7 @@ def copied(value: object, found: list[Kept] | None = None) -> object:
         return value
     kind = type(value)
     if kind in (list, tuple, deque, set):
-        return kind(copied(item, found) for item in value)  # type: ignore[attr-defined]
+        return kind([copied(item, found) for item in value]) if value else kind()  # type: ignore[attr-defined]
     if isinstance(value, dict):
         return {copied(key, found): copied(item, found) for key, item in value.items()}
     return bytearray(value) if isinstance(value, bytearray) else value
@@ -52,5 +66,7 @@ def snapshot(roots: Iterable[Kept]) -> Snapshot:
 def restore(taken: Snapshot) -> None:
     """Put back the values that :func:`snapshot` found."""
     for item, values in taken.items():
+        if values_of(item) == tuple(values.values()):
+            continue  # most were not touched
         for name, value in values.items():
-            setattr(item, name, copied(value))
+            setattr(item, name, value if type(value) in PLAIN else copied(value))
