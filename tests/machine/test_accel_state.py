@@ -116,3 +116,13 @@ def test_store_pages_puts_each_at_its_number() -> None:
     assert target.raw == b"b" * PAGE + bytes(PAGE) + b"a" * PAGE
     with pytest.raises(ValueError, match="as many pages"):
         accel.store_pages(at, accel.pack([1]), b"a")
+
+
+@pytest.mark.usefixtures("_host_loops")
+def test_fill_entries_maps_frames_that_follow_each_other() -> None:
+    """Each entry is the one before it and a page more; those around them stay; bit 63 is no sign."""
+    table = (ctypes.c_uint64 * 6)(*([5] * 6))
+    first = NO_EXECUTE | 0x7000 | USER | 1
+    accel.fill_entries(ctypes.addressof(table) + 8, first, 3)
+
+    assert list(table) == [5, first, first + PAGE, first + 2 * PAGE, 5, 5]

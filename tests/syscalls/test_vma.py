@@ -151,3 +151,27 @@ def test_lines_are_linux_s_own() -> None:
         "7ffce905d000-7ffce907e000 rw-p 00000000 00:00 0                          [stack]\n"
     )
     assert maps_line(Vma(0x7FFCE905D000, 0x7FFCE907E000, 0)) == "7ffce905d000-7ffce907e000 ---p 00000000 00:00 0 \n"
+
+
+def test_a_search_that_says_more_replaces_what_it_says() -> None:
+    """A later search for less that found a lower place is all that is remembered, and finds the same as a new list."""
+    areas = VmaList([Vma(0x50000, 0x60000, 1), Vma(0x30000, 0x48000, 1)])
+    assert areas.gap_below(0x70000, 0x1000, 0x10000, 0x1000) == 0x60000
+    areas.insert(Vma(0x60000, 0x70000, 3))
+    assert areas.gap_below(0x70000, 0x1000, 0x9000, 0x1000) == 0x27000
+    assert len(areas._full) == 1
+
+    for size in (0x8000, 0x9000, 0x10000):
+        assert areas.gap_below(0x70000, 0x1000, size, 0x1000) == VmaList(areas.areas).gap_below(
+            0x70000, 0x1000, size, 0x1000
+        )
+
+
+def test_changing_a_whole_area_merges_it_with_both_neighbours() -> None:
+    """As does a change of a part: the areas are those of a list that was made so."""
+    areas = VmaList([Vma(0, 8, 3), Vma(8, 16, 1), Vma(16, 24, 3), Vma(32, 40, 3)])
+    areas.change(8, 16, lambda area: area._replace(prot=3))
+
+    assert list(areas) == [Vma(0, 24, 3), Vma(32, 40, 3)]
+    assert areas.starts == [0, 32]
+    assert areas.size == 32
