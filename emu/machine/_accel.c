@@ -530,12 +530,16 @@ static PyModuleDef definition = {
     .m_methods = functions,
 };
 
+PyObject *syscall_hook_type(void); /* _accel_calls.c */
+
 PyMODINIT_FUNC PyInit__accel(void)
 {
     PyObject *module = PyModule_Create(&definition);
     PyObject *counter = module ? PyType_FromSpec(&counter_spec) : NULL;
-    if (!counter || PyModule_AddObjectRef(module, "Counter", counter))
+    PyObject *hook = counter ? syscall_hook_type() : NULL;
+    if (!hook || PyModule_AddObjectRef(module, "Counter", counter) || PyModule_AddObjectRef(module, "SyscallHook", hook))
         Py_CLEAR(module);
     Py_XDECREF(counter);
+    Py_XDECREF(hook);
     return module;
 }

@@ -26,6 +26,8 @@ EMPTY = 0xFFFF  # the tag word of a floating-point unit with nothing in it
 CPUID, RDTSC, RDTSCP = INS["cpuid"], INS["rdtsc"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
+SYSCALL_REGISTERS = ("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
+
 WITH_ERROR = frozenset((8, 10, 11, 12, 13, 14))
 REMEMBERED = WITH_ERROR | {0}
 """Exceptions that come with an error code; and those during which another is a double fault (SDM vol. 3, 6.15)."""
@@ -224,8 +226,7 @@ class Engine:
             try:
                 return function(*args)
             except BaseException as error:  # noqa: BLE001  kept, and raised by start(): C frames are in between
-                if self.error is None:
-                    self.error = error
+                self._failed(error)
                 self.stop()
                 return 0
 
@@ -233,14 +234,18 @@ class Engine:
         self._callbacks.append(callback)  # the engine has only its address
         return callback
 
-    def _hook(self, kind: int, callback: Any, begin: int, end: int, *extra: int) -> int:
+    def _failed(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+
+    def _hook(self, kind: int, callback: Any, begin: int, end: int, *extra: int, data: int | None = None) -> int:
         handle = ctypes.c_size_t()
         status = self._library.uc_hook_add(
             self.handle,
             ctypes.byref(handle),
             kind,
             ctypes.cast(callback, ctypes.c_void_p),
-            None,
+            ctypes.c_void_p(data),
             ctypes.c_uint64(begin),
             ctypes.c_uint64(end),
             *(ctypes.c_int(value) for value in extra),
@@ -249,8 +254,32 @@ class Engine:
         return handle.value
 
     def on_syscall(self, function: Callable[[int, int], None]) -> None:
-        """Call *function* at each SYSCALL instruction, RIP still at it."""
+        """Call *function* at each SYSCALL instruction, RIP still at it: for observers."""
         self._add(HOOK_INSN, SYSCALL_HOOK, function, 1, 0, INS["syscall"])
+
+    def serve_syscalls(self, function: Callable[..., int | None]) -> None:
+        """Call *function* with the values of :data:`SYSCALL_REGISTERS` at each SYSCALL instruction, RIP still at it.
+
+        It returns the new RAX, any integer; RCX and R11 then hold what the instruction leaves in them.  None leaves the
+        registers as they are.
+        """
+        native = accel.native()
+        if native:
+            hook = native.SyscallHook(function, self._failed)
+            self._callbacks.append(hook)
+            address, data = hook.addresses()
+            self._hook(HOOK_INSN, address, 1, 0, INS["syscall"], data=data)
+            return
+        registers, answer = self.registers(*SYSCALL_REGISTERS), self.registers("rax", "rcx", "r11")
+
+        def served(_uc: int, _data: int) -> None:
+            values = registers.read()
+            result = function(*values)
+            if result is not None:
+                # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
+                answer.write(result & 2**64 - 1, values[7] + 2, values[8])
+
+        self.on_syscall(served)
 
     def on_instruction(self, instruction: int, function: Callable[[int, int], int]) -> None:
         """Call *function* in place of CPUID, RDTSC or RDTSCP; it returns 1 when it did the work."""

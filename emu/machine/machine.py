@@ -66,7 +66,6 @@ class Machine:
         self._first = self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
         self.engine = Engine(self.ram, self.pages.root)
         self.counter: Counter = self.engine.counter
-        self._call = self.engine.registers("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
         self.contexts = Contexts(self.engine)
@@ -147,7 +146,7 @@ class Machine:
         self.engine.flush_tlb()
 
     def _add_hooks(self) -> None:
-        self.engine.on_syscall(self._on_syscall)
+        self.engine.serve_syscalls(self._on_syscall)
         self.engine.on_interrupt(self._on_interrupt)
         self.engine.on_instruction(CPUID, self._on_cpuid)
         self.engine.on_instruction(RDTSC, self._on_rdtsc)
@@ -187,24 +186,24 @@ class Machine:
 
     # Hooks
 
-    def _on_syscall(self, _uc: int, _data: int) -> None:
-        rax, rdi, rsi, rdx, r10, r8, r9, rip, rflags, self.task.sp = self._call.read()
+    def _on_syscall(
+        self, rax: int, rdi: int, rsi: int, rdx: int, r10: int, r8: int, r9: int, rip: int, rflags: int, sp: int
+    ) -> int | None:
+        nr, args = rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9)
+        task, kernel = self.task, self.kernel
+        task.sp = sp
         wanted = self.before_call
-        if wanted is not None and self._held_call is None and wanted(rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9)):
-            self._hold(rax & 0xFFFF_FFFF, rip)
-            return
+        if wanted is not None and self._held_call is None and wanted(nr, args):
+            self._hold(nr, rip)
+            return None
         if not self._serve():
             self.engine.stop()
-            return
-        task, kernel = self.task, self.kernel
-        result = kernel.call(task, rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9))
+            return None
+        result = kernel.call(task, nr, args)
         self._held_call, self._within = None, 0
-        # SYSCALL leaves the return address in RCX and the flags in R11 (Intel SDM vol. 2, SYSCALL).
         if result is None:  # it waits or has ended; a waiting one gets its result when it goes on
-            self._answer.write(rax, rip + 2, rflags)
             self._leave()
-        else:
-            self._answer.write(result & 2**64 - 1, rip + 2, rflags)
+            result = rax
         if task.fs_base != self._fs_base:
             self._fs_base = task.fs_base
             self.engine.write("fs_base", task.fs_base)
@@ -215,6 +214,7 @@ class Machine:
             self._slept_ns = kernel.clock.slept_ns
             self._set_limit()
         if kernel.born:
+            self._answer.write(result & 2**64 - 1, rip + 2, rflags)  # a child begins with what its maker goes on with
             for _, child, stack in kernel.born:
                 self.contexts.begin(child, rip + 2, stack)
             kernel.born.clear()
@@ -231,6 +231,7 @@ class Machine:
             self._begin_slice()
         if kernel.exit is not None:
             self._stop(self._ended(kernel.exit, rip))
+        return result
 
     # Tasks
 
@@ -327,8 +328,7 @@ class Machine:
 
     def _proceed(self) -> Outcome | None:
         # The task on the engine has signals to take, or makes room for another.
-        told, self._told = self._told, False
-        task = self.task
+        told, self._told, task = self._told, False, self.task
         if told and not self._leaves and not task.ended and task.call is None and self._to_user(task):
             self._fault = None
             return self._outcome
