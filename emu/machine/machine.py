@@ -186,7 +186,7 @@ class Machine:
 
     # Hooks
 
-    def _on_syscall(
+    def _on_syscall(  # noqa: PLR0917  registers, in the order of SYSCALL_REGISTERS
         self, rax: int, rdi: int, rsi: int, rdx: int, r10: int, r8: int, r9: int, rip: int, rflags: int, sp: int
     ) -> int | None:
         nr, args = rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9)
