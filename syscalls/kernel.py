@@ -200,6 +200,8 @@ class Kernel:
         registers, unsigned.  Sets ``exit`` when the call ended the run.
         """
         nr &= 0xFFFF_FFFF  # the kernel looks at the lower half of RAX only
+        if self.clock.call_ns:
+            self.clock.slept_ns += self.clock.call_ns
         row = self._rows[nr] if nr < len(self._rows) else None
         if row is None:
             return self._call_unknown(task, nr, args)

@@ -1,8 +1,9 @@
 """Virtual time and the calls that tell it.
 
 One clock answers everything: clock_gettime, gettimeofday, time, RDTSC, the vDSO.  The time stamp counter is the source:
-it follows the instructions executed and the time slept, and nanoseconds are computed from it with the multiplication
-and shift that the vDSO's code uses too, so that both agree to the last bit at the same instruction.
+it follows the instructions executed, the time slept and the time that system calls take, and nanoseconds are computed
+from it with the multiplication and shift that the vDSO's code uses too, so that both agree to the last bit at the same
+instruction.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def multiplier(tsc_hz: int) -> int:
 class Clock:
     """The clocks of one run.  *ticks* returns the instructions executed so far."""
 
-    __slots__ = ("_hz", "_monotonic", "_mult", "_ps", "_realtime", "_ticks", "_tsc", "slept_ns")
+    __slots__ = ("_hz", "_monotonic", "_mult", "_ps", "_realtime", "_ticks", "_tsc", "call_ns", "slept_ns")
 
     def __init__(self, world: World, ticks: Callable[[], int]) -> None:
         clock = world.clock
@@ -49,7 +50,8 @@ class Clock:
         self._ps = clock.picoseconds_per_instruction
         self._hz, self._tsc, self._mult = clock.tsc_hz, clock.tsc, multiplier(clock.tsc_hz)
         self._realtime, self._monotonic = clock.realtime, clock.monotonic
-        self.slept_ns = 0
+        self.call_ns = clock.nanoseconds_per_call or 0  # what a system call takes
+        self.slept_ns = 0  # what passed without instructions: slept, or taken by system calls
 
     def tsc(self) -> int:
         """Return what RDTSC answers now, a 64-bit value."""
@@ -71,16 +73,12 @@ class Clock:
         return self._monotonic + self.elapsed_ns()
 
     def cpu_ns(self) -> int:
-        """Return the nanoseconds spent executing, sleep left out."""
+        """Return the nanoseconds spent executing, sleep and system calls left out."""
         return self.duration_ns(self._ticks())
 
     def duration_ns(self, instructions: int) -> int:
         """Return the nanoseconds that executing that many *instructions* takes."""
         return instructions * self._ps // 1000
-
-    def sleep(self, duration_ns: int) -> None:
-        """Let *duration_ns* pass at once."""
-        self.slept_ns += max(duration_ns, 0)
 
     def sleep_until(self, monotonic_ns: int) -> None:
         """Let time pass at once until the monotonic clock says *monotonic_ns*, or a little more."""

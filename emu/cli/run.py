@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from emu.cli.errors import OF_OUTCOME, UsageError
 from emu.cli.programs import unlimited, with_arguments
 from syscalls.light import TYPE_CHECKING, replace
-from syscalls.world import World, WorldError
+from syscalls.world import World, WorldError, lasting
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
         made = _world(chosen)
     if arguments[:1] == ["--"]:
         del arguments[0]
-    made = _with_test_outputs(unlimited(made), arguments)  # it is over when the program is
+    made = _with_test_outputs(unlimited(lasting(made)), arguments)  # it is over when the program is
 
     from emu.image.errors import ImageError
     from emu.image.executable import load

@@ -19,6 +19,7 @@ from emu.machine.counting import Counter
 from emu.machine.decode import first_port_instruction
 from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
+from emu.machine.limits import used_up, work_limit
 from emu.machine.memories import Memories
 from emu.machine.outcome import Outcome, ended
 from emu.machine.paging import PageTables
@@ -102,7 +103,8 @@ class Machine:
         self._traps = 0  # times that the guest had to be served: calls, faults, CPUID, RDTSC
         self._overrun = False
         self._slept_ns = 0
-        self._limit = self._work_limit()
+        self._pace, self._timed = world.clock.picoseconds_per_instruction, world.limits.virtual_ns > 0
+        self._limit = work_limit(world.limits, self._pace, 0)
         self._fs_base = self._gs_base = 0
         self.before_call: CallFilter | None = None
         # An observer's: called with the task that ran and the instructions so far, before the next one is chosen.
@@ -165,15 +167,6 @@ class Machine:
         """Within a block hook: tell whether the World's limit stops the guest before this block."""
         return self._limit is not None and self.total() >= self._limit
 
-    def _work_limit(self) -> int | None:
-        # How many instructions the World allows, by themselves or by the time that they take.
-        limits, pace = self.world.limits, self.world.clock.picoseconds_per_instruction
-        allowed = [limits.instructions] if limits.instructions else []
-        if limits.virtual_ns and (pace or self._slept_ns >= limits.virtual_ns):
-            left = max(limits.virtual_ns - self._slept_ns, 0) * 1000
-            allowed.append(-(-left // pace) if left else 0)
-        return min(allowed, default=None)
-
     def _serve(self) -> bool:
         # Count what only a few of can be had in a second; False, and the run ends, when the World allows no more.
         self._traps += 1
@@ -211,8 +204,7 @@ class Machine:
             self._gs_base = task.gs_base
             self.engine.write("gs_base", task.gs_base)
         if kernel.clock.slept_ns != self._slept_ns:
-            self._slept_ns = kernel.clock.slept_ns
-            self._set_limit()
+            self._time_passed(kernel.clock.slept_ns - self._slept_ns)
         if kernel.born:
             self._answer.write(result & 2**64 - 1, rip + 2, rflags)  # a child begins with what its maker goes on with
             for _, child, stack in kernel.born:
@@ -252,6 +244,16 @@ class Machine:
         self._slice_end = min(ends)
         self._alarms_seen = scheduler.sequence
         self._set_limit()
+
+    def _time_passed(self, ns: int) -> None:
+        # The call that the guest is in took time, for which its task runs that many instructions less.
+        self._slept_ns += ns
+        if self._slice_end is not None:
+            self._slice_end -= ns * 1000 // self._pace
+        if self._slice_end is None or self._timed:
+            self._set_limit()
+        elif self._limit is None or self._slice_end < self._limit:  # the same, in a third of the time
+            self.counter.set_limit(self._slice_end + 1)
 
     def _switch(self) -> Outcome | None:
         # The task on the engine waits, has ended, or is to give way: let the next one run.  An outcome if none can.
@@ -483,18 +485,12 @@ class Machine:
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
         if self._limit is not None and self.total() >= self._limit:
-            return self._used_up(pc)
+            return used_up(self.world.limits, self.total(), pc)
         if self.counter.limit_reached():
             return None
         return Outcome("unsupported", f"the engine stopped at {pc:#x} with its error {status}", pc)
 
     def _set_limit(self) -> None:
-        self._limit = self._work_limit()
+        self._limit = work_limit(self.world.limits, self._pace, self._slept_ns)
         ends = [end for end in (self._limit, self._slice_end) if end is not None]
         self.counter.set_limit(min(ends) + 1 if ends else None)  # the IRETQ is ours
-
-    def _used_up(self, pc: int) -> Outcome:
-        limits = self.world.limits
-        if limits.instructions and self.total() >= limits.instructions:
-            return Outcome("limit", f"more than {limits.instructions} instructions", pc, at="instructions")
-        return Outcome("limit", f"more than {limits.virtual_ns} ns of virtual time", pc, at="virtual time")

@@ -14,11 +14,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from emu.boot.boot import END
 from emu.boot.warm import Warm
 from emu.image.image import Image
 from emu.sweep import shown
 from emu.sweep.plan import Plan
-from syscalls.world import World, WorldError
+from syscalls.world import World, WorldError, lasting
 from syscalls.worldfile import digest, to_toml
 
 
@@ -75,7 +76,7 @@ class Bench:
         if self._warm is None or self._number != number:
             self._let_go()  # its memory goes before the next one's comes
             self._warm, self._number = Warm(self.images[number], self.plan.until), number
-        outcome, totals, reader = self._warm.bare(world)
+        outcome, totals, reader = self._warm.bare(lasting(world) if self.plan.until == END else world)
         counts = totals["instructions"], totals["syscalls"], totals["tasks"]
         return Row(index, name, text, as_json(outcome), counts, shown.read(self._getters, reader))
 

@@ -114,6 +114,11 @@ TABLE: tuple[Key, ...] = (
     Key("clock.realtime", Integer(0, I64), "CLOCK_REALTIME at the entry point, in nanoseconds since 1970."),
     Key("clock.monotonic", Integer(0, I64), "CLOCK_MONOTONIC at the entry point, in nanoseconds."),
     Key("clock.picoseconds-per-instruction", Integer(1, 10**9), "How fast virtual time passes by work."),
+    Key(
+        "clock.nanoseconds-per-call",
+        Optional(Integer(0, 10**9), "auto"),
+        "What each system call takes; auto: 1000 in `rt0 run` and `rt0 sweep --run`, 0 elsewhere.",
+    ),
     Key("clock.tsc", Integer(0, I64), "RDTSC at the entry point."),
     Key("clock.tsc-hz", Integer(1_000_000, 10**11), "Ticks of the TSC in a virtual second."),
     Key("uname.sysname", Text(64), "The kernel's name."),

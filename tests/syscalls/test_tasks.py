@@ -9,11 +9,12 @@ import pytest
 
 from syscalls import abi
 from syscalls.cpuset import CpuSet
-from syscalls.errno import EAGAIN, EBUSY, EINVAL, ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, ETIMEDOUT
+from syscalls.errno import EAGAIN, EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, ETIMEDOUT
 from syscalls.outcome import Hang, Killed
 from syscalls.random import at_random
+from syscalls.saved import restore, save
 from syscalls.sending import UNBLOCKABLE, send_process
-from syscalls.world import Clock, Uname, World
+from syscalls.world import Clock, Uname, World, lasting
 from tests.syscalls.bytememory import BUFFER, Guest, guest
 
 SIGACTION, SIGMASK, ALTSTACK, KILL, TGKILL, PENDING = 13, 14, 131, 62, 234, 127
@@ -254,6 +255,34 @@ def test_one_clock_behind_every_time() -> None:
     assert times[6] == 1_003_000_000_000  # coarse: a tick of 4 ms
     assert [g.call(229, each, BUFFER) or struct.unpack("<qq", g.get(16)) for each in (1, 6)] == [(0, 1), (0, 4_000_000)]
     assert g.call(228, 10, BUFFER) == -EINVAL
+
+
+def test_system_calls_take_the_time_that_the_world_says() -> None:
+    """Each the same, whether it fails or not; processor time is that of instructions alone."""
+    g = guest(replace(World(), clock=Clock(nanoseconds_per_call=700)))
+    g.now[0] = 2_000  # a microsecond of work
+    assert g.call(39) == 1000
+    assert g.call(3, 99) == -EBADF
+    assert g.call(9999) == -ENOSYS
+    assert g.kernel.clock.elapsed_ns() == 1_000 + 3 * 700
+    assert g.call(228, 1, BUFFER) == 0  # itself among them
+    assert struct.unpack("<qq", g.get(16)) == (1000, 1_000 + 4 * 700)
+    assert g.call(228, 2, BUFFER) == 0
+    assert struct.unpack("<qq", g.get(16)) == (0, 1_000)
+    state = save(g.kernel)
+    assert g.call(39) == 1000
+    restore(g.kernel, state)
+    assert g.kernel.clock.elapsed_ns() == 1_000 + 5 * 700
+
+
+def test_a_lasting_program_has_calls_that_take_time() -> None:
+    """A microsecond, unless its World says how much; in a boot they take none."""
+    assert World().clock.nanoseconds_per_call is None
+    assert guest().kernel.clock.call_ns == 0
+    assert guest(lasting(World())).kernel.clock.call_ns == 1_000
+    for ns in (0, 5):
+        made = replace(World(), clock=Clock(nanoseconds_per_call=ns))
+        assert lasting(made) is made
 
 
 def test_clocks_to_sleep_on() -> None:
