@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syscalls import abi
 from syscalls.events import DETAIL_LIMIT, WHOLE_LIMIT
-from syscalls.guest import GuestFault, GuestMemory
+from syscalls.guest import PAGE, GuestFault, GuestMemory
 from syscalls.kinds import Kind
 from syscalls.light import Protocol
 
@@ -43,6 +43,8 @@ def capture(mem: Readable, kind: Kind, index: int, args: tuple[int, ...], result
     if result is not None and kind.by_result:
         limit = min(result, limit)
     found = b""
+    if kind.strings:
+        return strings(mem, args[index], limit, index)
     try:
         if not kind.vector:  # the common case
             addr = args[index]
@@ -56,6 +58,30 @@ def capture(mem: Readable, kind: Kind, index: int, args: tuple[int, ...], result
     except GuestFault:
         return {}  # the call itself fails with EFAULT, or the pointer was not followed
     return {index: found} if found or args[index] else {}
+
+
+def strings(mem: Readable, addr: int, limit: int, index: int) -> dict[int, bytes]:
+    """Return {index: the strings of the vector at *addr*, each with its null}; nothing when one cannot be read."""
+    found = b""
+    try:
+        while addr and len(found) < limit:
+            (at,) = abi.U64.unpack(mem.read(addr, 8))
+            if not at:
+                return {index: found}
+            found += _string(mem, at)
+            addr += 8
+    except GuestFault:
+        return {}
+    return {index: found} if addr else {}
+
+
+def _string(mem: Readable, addr: int) -> bytes:
+    text = b""
+    while b"\0" not in text:
+        part = mem.read(addr, PAGE - addr % PAGE)
+        text += part
+        addr += len(part)
+    return text[: text.index(b"\0") + 1]
 
 
 def store(mem: GuestMemory, kind: Kind, index: int, args: tuple[int, ...], data: bytes) -> int:

@@ -24,7 +24,6 @@ from syscalls.files.opened import STDIN, Stream
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
-from syscalls.holding import drop_held, hold, with_held
 from syscalls.light import TYPE_CHECKING, replace
 from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
@@ -279,6 +278,8 @@ class Kernel:
 
     def _suspend(self, task: Task, call: PendingCall, wait: Wait) -> None:
         if task.call is None and (row := self._rows[call.nr]) is not None and row.fds:
+            from syscalls.holding import hold  # few programs wait for files
+
             call = hold(self, row, call)
         task.call, task.wait, task.woken = call, wait, None
         self.scheduler.block(task)
@@ -298,6 +299,8 @@ class Kernel:
             task.woken = AGAIN
         handler = fails(EINTR) if task.woken == INTERRUPTED and not wait.finishes else row.handler
         if call.held:
+            from syscalls.holding import with_held
+
             handler = with_held(handler, call.held)
         try:
             result = handler(self, task, *call.values)
@@ -446,7 +449,8 @@ class Kernel:
 
     def forget(self, task: Task) -> None:
         """Let *task* be gone, clearing the word it asked to have cleared; set_tid_address(2)."""
-        drop_held(task)
+        for _, file in task.call.held if task.call else ():
+            task.process.files.let_go(file)
         self.scheduler.forget(task)
         del self.tasks[task.tid]
         task.ended = True

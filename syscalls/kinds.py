@@ -32,6 +32,7 @@ class Kind(NamedTuple):
     prefix: str = ""  # of the constants in syscalls.abi that this argument is made of
     is_mask: bool = False  # those constants are bits to be or-ed, not alternatives
     nullable: bool = False  # a path that may be a null pointer, which the handler receives as 0
+    strings: bool = False  # an array of pointers to strings, which a null pointer ends
     whole: bool = False  # an event keeps all of it, not only its beginning
 
     def __str__(self) -> str:
@@ -90,6 +91,11 @@ def out_struct(name: str, size: int) -> Kind:
 def inout_struct(name: str, size: int) -> Kind:
     """A pointer to a structure of *size* bytes that the kernel reads and may write."""
     return in_struct(name, size)._replace(direction=INOUT)
+
+
+def in_strings(name: str) -> Kind:
+    """A vector of strings, as execve takes it: an event keeps them one after the other, each with its null."""
+    return Kind(name, direction=IN, size=8, strings=True, whole=True)
 
 
 def in_vector(count_arg: int) -> Kind:

@@ -17,6 +17,7 @@ from syscalls.kinds import (
     choice,
     flags,
     in_buf,
+    in_strings,
     in_struct,
     out_struct,
 )  # fmt: skip
@@ -25,6 +26,7 @@ from syscalls.row import ABSENT, COUNT, NEVER, NEW_FD, NUMBER, PARTIAL, ZERO, Sy
 NEW_U32 = out_struct("uint32", 4)
 NEW_RUSAGE = out_struct("rusage", 144)
 OPTIONS = UINT
+ARGV, ENVP = in_strings("argv"), in_strings("envp")
 NO_NAMESPACES = "Namespaces are EINVAL, and EPERM for other users than root."
 USAGE = "Processor time only; the counters are 0."
 ALL_THREADS = "Changes the whole process, not one thread."
@@ -36,7 +38,7 @@ ROWS: tuple[Syscall, ...] = (
             NO_NAMESPACES),
     Syscall(57, "fork", (), NUMBER, clone.fork),
     Syscall(58, "vfork", (), NUMBER, clone.vfork),
-    Syscall(59, "execve", (PATH, ADDR, ADDR), ZERO, execve.execve, PARTIAL,
+    Syscall(59, "execve", (PATH, ARGV, ENVP), ZERO, execve.execve, PARTIAL,
             "ELF executables of x86-64, with the loader that they name, and scripts."),
     Syscall(60, "exit", (INT,), NEVER, ending.exit_task),
     Syscall(61, "wait4", (PID, out_struct("status", 4), OPTIONS, NEW_RUSAGE), NUMBER, reaping.wait4, PARTIAL,
@@ -73,7 +75,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(272, "unshare", (flags("flags", "CLONE_", 64),), ZERO, clone.unshare, PARTIAL,
             "The file table and CLONE_FS; " + NO_NAMESPACES),
     Syscall(308, "setns", (FD, INT), ZERO, fails(EINVAL), ABSENT, "No descriptor stands for a namespace."),
-    Syscall(322, "execveat", (DIRFD, PATH, ADDR, ADDR, flags("flags", "AT_")), ZERO, execve.execveat, PARTIAL,
+    Syscall(322, "execveat", (DIRFD, PATH, ARGV, ENVP, flags("flags", "AT_")), ZERO, execve.execveat, PARTIAL,
             "As execve.", (3, 19)),
     Syscall(424, "pidfd_send_signal", (FD, SIGNAL, in_struct("siginfo", 128), UINT), ZERO, pidfd.pidfd_send_signal,
             since=(5, 1)),

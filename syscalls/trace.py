@@ -74,6 +74,8 @@ def flag_names(kind: Kind, value: int) -> str:
 def argument(kind: Kind, value: int, detail: bytes | None) -> str:
     """Return one argument as text; *detail* is what its pointer showed."""
     number = narrowed(kind, value)
+    if detail is not None and kind.strings:
+        return f"[{', '.join([quote(word) for word in detail.split(bytes(1))[:-1]])}]"
     if detail is not None:
         return quote(detail, DETAIL_LIMIT) if kind.path else f"{quote(detail)}" if detail else '""'
     if kind.prefix and kind.is_mask:

@@ -1,223 +1,268 @@
-"""Arguments of system calls the way strace(1) prints them: structures by their fields, and none that is not used.
+"""Arguments and results of system calls the way strace(1) prints them: names, structures, and nothing that is not used.
 
-Only what Go programs ask for most; whatever is not here :mod:`syscalls.trace` shows.
+A pointer is followed in what the event kept from the call's beginning, else in memory as it is now that the call has
+returned.  Calls that are not here :mod:`syscalls.trace` shows.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from emu.run import names, structures
+from emu.run.names import pointer
 from syscalls import abi
 from syscalls.events import SyscallEvent
 from syscalls.kinds import OUT
 from syscalls.row import Syscall
-from syscalls.trace import argument
+from syscalls.trace import argument, narrowed
 
 Texts = list[str]
-SIGNALS = {value: name.removeprefix("SIG") for value, name in abi.names("SIG").items() if "_" not in name}
-SA_FLAGS = (
-    (0x04000000, "SA_RESTORER"), (0x08000000, "SA_ONSTACK"), (0x10000000, "SA_RESTART"), (0x40000000, "SA_NODEFER"),
-    (0x80000000, "SA_RESETHAND"), (1, "SA_NOCLDSTOP"), (2, "SA_NOCLDWAIT"), (4, "SA_SIGINFO"),
-)  # fmt: skip
-CLONE_FLAGS = (
-    (0x100, "VM"), (0x200, "FS"), (0x400, "FILES"), (0x800, "SIGHAND"), (0x1000, "PIDFD"), (0x2000, "PTRACE"),
-    (0x4000, "VFORK"), (0x8000, "PARENT"), (0x10000, "THREAD"), (0x20000, "NEWNS"), (0x40000, "SYSVSEM"),
-    (0x80000, "SETTLS"), (0x100000, "PARENT_SETTID"), (0x200000, "CHILD_CLEARTID"), (0x1000000, "CHILD_SETTID"),
-)  # fmt: skip
-FORMATS = {0o100000: "S_IFREG", 0o040000: "S_IFDIR", 0o120000: "S_IFLNK", 0o010000: "S_IFIFO", 0o020000: "S_IFCHR",
-           0o140000: "S_IFSOCK", 0o060000: "S_IFBLK"}  # fmt: skip
-NSIG = 64
-SIGRTMIN = 32
-INFINITY = 2**64 - 1
+Peek = Callable[[int, int], bytes | None]
+"""Return so many bytes of the caller's memory, None where it cannot be read."""
+STRINGS = 32  # of a vector, and bytes of each: strace -s 32
 
 
-def signal_name(number: int) -> str:
-    """The name of a signal in a set: INT, RTMIN, RT_1."""
-    if number >= SIGRTMIN:
-        return "RTMIN" if number == SIGRTMIN else f"RT_{number - SIGRTMIN}"
-    return SIGNALS.get(number, str(number))
+class Call:
+    """A call that has returned."""
+
+    def __init__(self, event: SyscallEvent, row: Syscall, peek: Peek) -> None:
+        self.event, self.row, self.peek = event, row, peek
+        self.args = [narrowed(kind, value) for kind, value in zip(row.kinds, event.args, strict=True)]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed."""
+        return bool(self.event.errno)
+
+    def bytes_at(self, index: int, size: int) -> bytes | None:
+        """Return *size* bytes behind argument *index*; None where they cannot be had."""
+        kept = self.event.detail.get(index)
+        return kept[:size] if kept is not None and len(kept) >= size else self.peek(self.event.args[index], size)
+
+    def behind(self, index: int, size: int, show: Callable[[bytes], str], out: bool = False) -> str:
+        """Show what is behind argument *index*, or the address alone: always of what a failed call did not fill."""
+        data = None if not self.event.args[index] or (out and self.failed) else self.bytes_at(index, size)
+        return pointer(self.event.args[index]) if data is None else show(data)
 
 
-def signal_set(data: bytes) -> str:
-    """A set of signals; one that has most of them by those that are missing."""
-    mask = int.from_bytes(data[:8], "little")
-    most = mask.bit_count() >= NSIG * 2 // 3
-    shown = mask ^ (2**NSIG - 1) if most else mask
-    names = " ".join(signal_name(n + 1) for n in range(NSIG) if shown >> n & 1)
-    return f"{'~' if most else ''}[{names}]"
+Show = Callable[[Call, int], str]
 
 
-def timespec(data: bytes) -> str:
-    """Seconds and nanoseconds."""
-    return "{{tv_sec={}, tv_nsec={}}}".format(*abi.TIMESPEC.unpack(data[:16]))
+def inside(size: int, show: Callable[[bytes], str]) -> Show:
+    """Return what shows a structure that the call reads."""
+    return lambda call, index: call.behind(index, size, show)
 
 
-def sigaction(data: bytes) -> str:
-    """The kernel's struct sigaction: handler, flags, restorer, mask."""
-    handler, flags, restorer = struct.unpack_from("<3Q", data)
-    name = {0: "SIG_DFL", 1: "SIG_IGN"}.get(handler, f"{handler:#x}")
-    known = sum(bit for bit, _ in SA_FLAGS)
-    rest = [f"{flags & ~known:#x}"] if flags & ~known else []
-    shown = "|".join([text for bit, text in SA_FLAGS if flags & bit] + rest) or "0"
-    end = f", sa_restorer={restorer:#x}" if flags & SA_FLAGS[0][0] else ""
-    return f"{{sa_handler={name}, sa_mask={signal_set(data[24:])}, sa_flags={shown}{end}}}"
+def filled(size: int, show: Callable[[bytes], str]) -> Show:
+    """Return what shows a structure that the call fills."""
+    return lambda call, index: call.behind(index, size, show, out=True)
 
 
-def stack(data: bytes) -> str:
-    """An alternate signal stack."""
-    where, flags, size = struct.unpack_from("<Qi4xQ", data)
-    shown = {0: "0", 1: "SS_ONSTACK", 2: "SS_DISABLE"}.get(flags, f"{flags:#x}")
-    return f"{{ss_sp={f'{where:#x}' if where else 'NULL'}, ss_flags={shown}, ss_size={size}}}"
+def flagged(table: names.Bits, zero: str = "0") -> Show:
+    """Return what shows an argument made of the bits of *table*."""
+    return lambda call, index: names.bits(call.args[index] & 0xFFFF_FFFF, table, zero)
 
 
-def _limit(value: int) -> str:
-    if value == INFINITY:
-        return "RLIM64_INFINITY"
-    return f"{value // 1024}*1024" if value > 1024 and not value % 1024 else str(value)
+def named(table: Mapping[int, str]) -> Show:
+    """Return what shows an argument that is one of *table*."""
+    return lambda call, index: names.one(call.args[index], table)
 
 
-def rlimit(data: bytes) -> str:
-    """A soft and a hard limit."""
-    soft, hard = struct.unpack_from("<QQ", data)
-    return f"{{rlim_cur={_limit(soft)}, rlim_max={_limit(hard)}}}"
+def _octal(call: Call, index: int) -> str:
+    return names.octal(call.args[index] & 0xFFFF)
 
 
-def cpus(data: bytes) -> str:
-    """The numbers of a CPU set."""
-    mask = int.from_bytes(data, "little")
-    return f"[{' '.join(str(n) for n in range(mask.bit_length()) if mask >> n & 1)}]"
+def _signal(call: Call, index: int) -> str:
+    return names.full_signal(call.args[index])
 
 
-def stat(data: bytes) -> str:
-    """What strace shows of struct stat without -v: its kind, its size or device."""
-    mode, rdev, size = struct.unpack_from("<24xI12xQq", data)
-    kind = mode & abi.S_IFMT
-    shown = f"st_size={size}"
-    if kind in (0o020000, 0o060000):
-        shown = f"st_rdev=makedev({rdev >> 8 & 0xFFF:#x}, {rdev & 0xFF | rdev >> 12 & 0xFFF00:#x})"
-    return f"{{st_mode={FORMATS.get(kind, oct(kind))}|{mode & 0o7777:#05o}, {shown}, ...}}".replace("|0o", "|0")
+def _opening(call: Call, index: int) -> str:
+    return names.opening(call.args[index])
 
 
-def pair(data: bytes) -> str:
-    """Two descriptors."""
-    return "[{}, {}]".format(*struct.unpack_from("<ii", data))
+def _offset(call: Call, index: int) -> str:
+    return f"{call.event.args[index]:#x}" if call.event.args[index] else "0"
 
 
-def wait_status(data: bytes) -> str:
-    """How a child ended."""
-    status = struct.unpack_from("<I", data)[0]
-    if status & 0x7F:
-        core = " && WCOREDUMP(s)" if status & 0x80 else ""
-        return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == SIG{signal_name(status & 0x7F)}{core}}}]"
-    return f"[{{WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8 & 0xFF}}}]"
+def _buffer(call: Call, index: int) -> str:
+    # The bytes that a call reads, or filled: as many as argument index + 1 or the result says.
+    given = call.row.kinds[index].direction != OUT
+    if not given and (call.failed or call.event.result < 0):
+        return pointer(call.event.args[index])
+    size = call.args[index + 1] if given else call.event.result
+    data = call.bytes_at(index, min(size, STRINGS + 1))
+    return pointer(call.event.args[index]) if data is None else names.quoted(data)
 
 
-STRUCTURES: dict[str, dict[int, Callable[[bytes], str]]] = {
-    "clock_gettime": {1: timespec},
-    "clock_nanosleep": {2: timespec},
-    "fstat": {1: stat},
-    "lstat": {1: stat},
-    "nanosleep": {0: timespec},
-    "newfstatat": {2: stat},
-    "pipe": {0: pair},
-    "pipe2": {0: pair},
-    "prlimit64": {2: rlimit, 3: rlimit},
-    "rt_sigaction": {1: sigaction, 2: sigaction},
-    "rt_sigprocmask": {1: signal_set, 2: signal_set},
-    "sched_getaffinity": {2: cpus},
-    "sigaltstack": {0: stack, 1: stack},
-    "stat": {1: stat},
-    "wait4": {1: wait_status},
-}
-"""Which argument points to what."""
+def _random(call: Call, index: int) -> str:
+    return call.behind(index, min(max(call.event.result, 0), STRINGS + 1), names.hexadecimal, out=True)
 
 
-def _openat(event: SyscallEvent, texts: Texts) -> Texts:
-    if not event.args[2] & (abi.O_CREAT | 0o20000000):  # no file is made: the mode is not looked at
-        return texts[:3]
-    return [*texts[:3], f"{event.args[3] & 0xFFFF:#06o}".replace("0o", "0")]
+def _vector(call: Call, index: int) -> str:
+    # An I/O vector: what it points to, as far as the call filled it.
+    count = min(call.args[index + 1], STRINGS)
+    data = call.peek(call.event.args[index], count * abi.IOVEC.size)
+    if data is None:
+        return pointer(call.event.args[index])
+    return vectors(call, data, call.event.result if call.row.kinds[index].direction == OUT else None)
 
 
-def _pipe2(_: SyscallEvent, texts: Texts) -> Texts:
-    return [texts[0], texts[1].removeprefix("O_RDONLY").removeprefix("|") or "0"]
+def vectors(call: Call, data: bytes, filled: int | None) -> str:
+    """Show an I/O vector; *filled*: only so many bytes of it are the call's, of none where it failed."""
+    shown = []
+    for base, size in abi.IOVEC.iter_unpack(data):
+        part = size if filled is None else min(size, max(filled, 0))
+        text = None if filled is not None and call.failed else call.peek(base, min(part, STRINGS + 1))
+        filled = None if filled is None else filled - part
+        shown.append(f"{{iov_base={pointer(base) if text is None else names.quoted(text)}, iov_len={size}}}")
+    return f"[{', '.join(shown)}]"
 
 
-def _wait4(event: SyscallEvent, texts: Texts) -> Texts:
-    options = event.args[2] & 0xFFFF_FFFF
-    if event.result == 0:  # no child has ended: nothing is stored
-        texts[1] = f"{event.args[1]:#x}" if event.args[1] else "NULL"
-    names = [name for bit, name in ((1, "WNOHANG"), (2, "WSTOPPED"), (8, "WCONTINUED")) if options & bit]
-    rest = options & ~0b1011
-    return [*texts[:2], "|".join([*names, *([f"{rest:#x}"] if rest else [])]) or "0", texts[3]]
+def _strings(call: Call, index: int) -> str:
+    # A vector of strings, as execve(2) takes it.
+    kept = call.event.detail.get(index)
+    if kept is None:
+        return pointer(call.event.args[index])
+    words = kept.split(b"\0")[:-1]
+    return f"[{', '.join([names.quoted(word) for word in words])}]"
 
 
-def _prctl(event: SyscallEvent, texts: Texts) -> Texts:
-    if event.args[:2] != (abi.PR_SET_VMA, abi.PR_SET_VMA_ANON_NAME):
-        return texts
-    return [texts[0], "PR_SET_VMA_ANON_NAME", f"{event.args[2]:#x}", texts[3], f"{event.args[4]:#x}"]
+def _environment(call: Call, index: int) -> str:
+    kept = call.event.detail.get(index)
+    count = "" if kept is None else f" /* {len(kept.split(bytes(1))) - 1} vars */"
+    return pointer(call.event.args[index]) + count
 
 
-def _fcntl(_: SyscallEvent, texts: Texts) -> Texts:
-    return texts[:2] if texts[1] in ("F_GETFD", "F_GETFL", "F_GETPIPE_SZ") else texts
+def _entries(call: Call, index: int) -> str:
+    data = None if call.failed else call.peek(call.event.args[index], call.event.result)
+    count = "" if data is None else f" /* {structures.entries(data)} entries */"
+    return pointer(call.event.args[index]) + count
 
 
-def _futex(event: SyscallEvent, texts: Texts) -> Texts:
-    operation = event.args[1]
-    private = "_PRIVATE" if operation & 0x80 else ""
-    name = {0: "FUTEX_WAIT", 1: "FUTEX_WAKE"}.get(operation & 0x7F)
-    if name is None or operation & ~0xFF:
-        return texts
-    value = str(event.args[2] & 0xFFFF_FFFF)
-    shown = [texts[0], name + private, value]
-    if name == "FUTEX_WAIT":
-        data = event.detail.get(3)
-        shown.append(timespec(data) if data and len(data) >= 16 else texts[3])
-    return shown
+def _clone3(call: Call, index: int) -> str:
+    shown = call.behind(index, min(call.args[1], 88), structures.clone_args)
+    data = call.bytes_at(index, 8)
+    flags = int.from_bytes(data, "little") if data else 0
+    if call.failed or not flags & abi.CLONE_PARENT_SETTID:
+        return shown
+    return f"{shown} => {{parent_tid=[{call.event.result}]}}"
 
 
-def _clone(event: SyscallEvent, _: Texts) -> Texts:
-    flags, child_stack, parent, child, tls = event.args[:5]
-    names = [f"CLONE_{name}" for bit, name in CLONE_FLAGS if flags & bit]
-    if flags & 0xFF:
-        names.append(f"SIG{signal_name(flags & 0xFF)}")
-    rest = flags & ~0xFF & ~sum(bit for bit, _ in CLONE_FLAGS)
-    shown = [f"child_stack={f'{child_stack:#x}' if child_stack else 'NULL'}"]
-    shown.append(f"flags={'|'.join([*names, *([f'{rest:#x}'] if rest else [])]) or '0'}")
-    if flags & 0x101000:
-        shown.append(f"parent_tid={parent:#x}")
-    if flags & 0x80000:
-        shown.append(f"tls={tls:#x}")
-    if flags & 0x1200000:
-        shown.append(f"child_tidptr={child:#x}")
-    return shown
+def _resident(call: Call, index: int) -> str:
+    count = -(-call.args[1] // 4096)
+    return call.behind(index, count, lambda data: f"[{', '.join([str(byte & 1) for byte in data])}]", out=True)
 
 
-def _signal(event: SyscallEvent, texts: Texts) -> Texts:
-    number = event.args[0]
-    return [f"SIG{signal_name(number)}", *texts[1:]] if SIGRTMIN <= number <= NSIG else texts
+def _cpus(call: Call, index: int) -> str:
+    data = call.event.detail.get(index)
+    return pointer(call.event.args[index]) if call.failed or data is None else structures.cpus(data)
 
 
-CALLS: dict[str, Callable[[SyscallEvent, Texts], Texts]] = {
-    "clone": _clone, "fcntl": _fcntl, "futex": _futex, "openat": _openat, "pipe2": _pipe2, "prctl": _prctl,
-    "rt_sigaction": _signal, "wait4": _wait4,
+def _statx_flags(flags: int) -> str:
+    sync = names.one(flags & 0x6000, names.STATX_SYNC)
+    rest = names.bits(flags & ~0x6000, names.AT, "")
+    return f"{sync}|{rest}" if rest else sync
+
+
+SIGSET = inside(8, structures.signal_set)
+TIMESPEC = inside(16, structures.timespec)
+EPOLL_CTL = inside(12, structures.epoll_event)
+SHOWN: dict[str, dict[int, Show]] = {
+    "access": {1: flagged(names.ACCESS, "F_OK")},
+    "chmod": {1: _octal},
+    "clock_gettime": {1: filled(16, structures.timespec)},
+    "clock_nanosleep": {2: TIMESPEC},
+    "clone3": {0: _clone3},
+    "creat": {1: _octal},
+    "dup3": {2: flagged(names.OPEN)},
+    "epoll_create1": {0: flagged(names.EPOLL_CREATE)},
+    "epoll_ctl": {3: EPOLL_CTL},
+    "eventfd2": {1: flagged(names.EVENTFD)},
+    "execve": {1: _strings, 2: _environment},
+    "execveat": {2: _strings, 3: _environment},
+    "faccessat": {2: flagged(names.ACCESS, "F_OK")},
+    "fchmod": {1: _octal},
+    "fchmodat": {2: _octal},
+    "fstat": {1: filled(56, structures.stat)},
+    "getdents64": {1: _entries},
+    "getrandom": {0: _random},
+    "kill": {1: _signal},
+    "lstat": {1: filled(56, structures.stat)},
+    "mincore": {2: _resident},
+    "mkdir": {1: _octal},
+    "mkdirat": {2: _octal},
+    "mmap": {5: _offset},
+    "msync": {2: flagged(names.MSYNC)},
+    "nanosleep": {0: TIMESPEC},
+    "newfstatat": {2: filled(56, structures.stat)},
+    "pipe": {0: filled(8, structures.pair)},
+    "pipe2": {0: filled(8, structures.pair), 1: flagged(names.OPEN)},
+    "pread64": {1: _buffer},
+    "prlimit64": {2: inside(16, structures.rlimit), 3: filled(16, structures.rlimit)},
+    "pwrite64": {1: _buffer},
+    "read": {1: _buffer},
+    "readv": {1: _vector},
+    "rseq": {1: _offset, 3: _offset},
+    "rt_sigaction": {
+        0: _signal, 1: inside(32, structures.sigaction), 2: filled(32, structures.sigaction),
+    },
+    "rt_sigprocmask": {1: SIGSET, 2: filled(8, structures.signal_set)},
+    "rt_sigsuspend": {0: SIGSET},
+    "rt_sigtimedwait": {0: SIGSET, 1: filled(128, structures.siginfo), 2: TIMESPEC},
+    "sched_getaffinity": {2: _cpus},
+    "setitimer": {1: inside(32, structures.itimerval), 2: filled(32, structures.itimerval)},
+    "sigaltstack": {0: inside(24, structures.stack), 1: filled(24, structures.stack)},
+    "stat": {1: filled(56, structures.stat)},
+    "statx": {2: lambda call, _: _statx_flags(call.args[2]), 3: flagged(names.STATX), 4: filled(256, structures.statx)},
+    "tgkill": {2: _signal},
+    "timerfd_create": {1: flagged(names.TIMERFD)},
+    "timerfd_gettime": {1: filled(32, structures.itimerspec)},
+    "timerfd_settime": {2: inside(32, structures.itimerspec), 3: filled(32, structures.itimerspec)},
+    "tkill": {1: _signal},
+    "umask": {0: _octal},
+    "utimensat": {2: inside(32, structures.dates)},
+    "wait4": {2: flagged(names.WAIT4), 3: filled(144, structures.rusage)},
+    "waitid": {2: filled(128, structures.siginfo), 3: flagged(names.WAITID), 4: filled(144, structures.rusage)},
+    "write": {1: _buffer},
+    "writev": {1: _vector},
 }  # fmt: skip
+"""How arguments are shown that their kinds do not say enough about, by index."""
 
 
-def arguments(event: SyscallEvent, row: Syscall) -> str:
+def arguments(event: SyscallEvent, row: Syscall, peek: Peek = lambda _addr, _size: None) -> str:
     """The arguments of *event* as strace prints them."""
-    structures = STRUCTURES.get(event.name, {})
-    texts = []
+    from emu.run.particular import CALLS
+
+    call = Call(event, row, peek)
+    shows, texts = SHOWN.get(event.name, {}), []
     for index, (kind, value) in enumerate(zip(row.kinds, event.args, strict=True)):
-        show, data = structures.get(index), event.detail.get(index)
-        if show is None:
-            texts.append(argument(kind, value, data))
-        elif data and not (event.errno and kind.direction == OUT):
+        show, data = shows.get(index), event.detail.get(index)
+        if show is not None:
             try:
-                texts.append(show(data))
+                texts.append(show(call, index))
             except struct.error:  # less of it than there should be
-                texts.append(argument(kind, value, data))
-        else:  # nothing was stored there: where it would have been
-            texts.append(f"{value:#x}" if value else "NULL")
+                texts.append(pointer(value))
+        elif kind.prefix == "O_" and kind.is_mask:
+            texts.append(_opening(call, index))
+        elif data is not None and not kind.path:
+            texts.append(_plain(call, index, data))
+        else:
+            texts.append(argument(kind, value, data))
     change = CALLS.get(event.name)
-    return ", ".join(change(event, texts) if change else texts)
+    return ", ".join(change(call, texts) if change else texts)
+
+
+def _plain(call: Call, index: int, data: bytes) -> str:
+    # Bytes of which nothing more is known.
+    if call.failed and call.row.kinds[index].direction == OUT:
+        return pointer(call.event.args[index])
+    return names.quoted(data)
+
+
+def result(event: SyscallEvent, row: Syscall, peek: Peek, shown: str) -> str:
+    """The result of *event*, which is *shown* without more, with what strace adds to it."""
+    from emu.run.particular import RESULTS
+
+    more = RESULTS.get(event.name)
+    return shown if more is None or event.errno else more(Call(event, row, peek), shown)

@@ -14,6 +14,8 @@ from emu.machine.outcome import Outcome
 from emu.run.host import Host
 from syscalls import sending
 from syscalls.events import SyscallEvent
+from syscalls.guest import GuestFault
+from syscalls.kernel import Kernel
 from syscalls.light import NamedTuple, replace
 from syscalls.world import World
 
@@ -52,7 +54,7 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
     if watch.strace is not None:
         from emu.run.strace import Strace
 
-        strace = Strace(watch.strace, kernel.main.tid)
+        strace = Strace(watch.strace, kernel.main.tid, lambda addr, size: _peeked(kernel, addr, size))
         listeners.append(strace.call)
     if watch.census is not None:
         from emu.run.strace import Census
@@ -96,6 +98,13 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
         if record is not None:
             record.drop()
         machine.close()
+
+
+def _peeked(kernel: Kernel, addr: int, size: int) -> bytes | None:
+    try:
+        return kernel.mem.read(addr, size)
+    except GuestFault:
+        return None
 
 
 def _all(listeners: list[Callable[[SyscallEvent], None]]) -> Callable[[SyscallEvent], None] | None:

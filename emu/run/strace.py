@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from emu.machine.outcome import SIGNALS, Outcome
-from emu.run.decoded import arguments
+from emu.run.decoded import Peek, arguments
+from emu.run.decoded import result as explained
 from syscalls.errno import NUMBERS
 from syscalls.events import SyscallEvent
 from syscalls.row import ABSENT, NEVER, PARTIAL
@@ -21,22 +22,24 @@ LACKING = ("ENOSYS", "EINVAL", "EOPNOTSUPP", "ENOPROTOOPT")
 class Strace:
     """Writes a line for each call that returned; with the thread's id before it as soon as there are two threads."""
 
-    def __init__(self, write: Callable[[str], None], first: int) -> None:
-        self._write, self._first, self._several = write, first, False
+    def __init__(self, write: Callable[[str], None], first: int, peek: Peek) -> None:
+        """Write to *write*; *first* is the first thread, *peek* reads the memory of the one that made the last call."""
+        self._write, self._first, self._several, self._peek = write, first, False, peek
 
     def call(self, event: SyscallEvent) -> None:
         """Show *event*."""
         self._several = self._several or event.tid != self._first
-        call, equals, result = line(event).rpartition(" = ")
+        call, equals, shown = line(event).rpartition(" = ")
         row = BY_NR.get(event.nr)
         if row is not None:
-            call = f"{event.name}({arguments(event, row)})"
+            call = f"{event.name}({arguments(event, row, self._peek)})"
+            shown = explained(event, row, self._peek, shown)
         if row is not None and row.result == NEVER:
-            result = "?"
+            shown = "?"
         elif event.errno:
-            result += f" ({os.strerror(NUMBERS[event.errno])})"
+            shown += f" ({os.strerror(NUMBERS[event.errno])})"
         mark = f"[pid {event.tid:5}] " if self._several else ""
-        self._write(f"{f'{mark}{call}'.ljust(COLUMN)}{equals}{result}\n")
+        self._write(f"{f'{mark}{call}'.ljust(COLUMN)}{equals}{shown}\n")
 
     def end(self, outcome: Outcome) -> None:
         """Show how the program ended."""

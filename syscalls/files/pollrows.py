@@ -13,6 +13,7 @@ def of(module: str, name: str) -> Handler:
 
 OPEN = flags("flags", "O_")
 TIMESPEC = in_struct("timespec", 16)
+FD_SET = in_struct("fd_set", 128)  # as C libraries have it: the kernel looks at less where there are fewer descriptors
 SIGSET = in_struct("sigset", 8)
 EVENT = in_struct("epoll_event", 12)
 NEW_FDS = out_struct("int[2]", 8)
@@ -23,12 +24,12 @@ CTL = choice("op", "EPOLL_CTL_")
 ROWS: tuple[Syscall, ...] = (
     Syscall(7, "poll", (ADDR, UINT, INT), COUNT, of("polling", "poll")),
     Syscall(22, "pipe", (NEW_FDS,), ZERO, of("pipes", "pipe")),
-    Syscall(23, "select", (INT, ADDR, ADDR, ADDR, ADDR), COUNT, of("polling", "select")),
+    Syscall(23, "select", (INT, FD_SET, FD_SET, FD_SET, in_struct("timeval", 16)), COUNT, of("polling", "select")),
     Syscall(213, "epoll_create", (INT,), NEW_FD, of("epoll", "epoll_create")),
     Syscall(232, "epoll_wait", (FD, ADDR, INT, INT), COUNT, of("epoll", "epoll_wait")),
     Syscall(233, "epoll_ctl", (FD, CTL, FD, EVENT), ZERO, of("epoll", "epoll_ctl")),
-    Syscall(270, "pselect6", (INT, ADDR, ADDR, ADDR, ADDR, ADDR), COUNT, of("polling", "pselect6")),
-    Syscall(271, "ppoll", (ADDR, UINT, ADDR, SIGSET, SIZE), COUNT, of("polling", "ppoll")),
+    Syscall(270, "pselect6", (INT, FD_SET, FD_SET, FD_SET, TIMESPEC, ADDR), COUNT, of("polling", "pselect6")),
+    Syscall(271, "ppoll", (ADDR, UINT, TIMESPEC, SIGSET, SIZE), COUNT, of("polling", "ppoll")),
     Syscall(281, "epoll_pwait", (FD, ADDR, INT, INT, SIGSET, SIZE), COUNT, of("epoll", "epoll_pwait")),
     Syscall(283, "timerfd_create", (CLOCK, OPEN), NEW_FD, of("timerfd", "timerfd_create")),
     Syscall(284, "eventfd", (UINT,), NEW_FD, of("eventfd", "eventfd")),

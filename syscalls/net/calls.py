@@ -20,6 +20,7 @@ from syscalls.net.constants import (
     AF_NETLINK,
     AF_UNIX,
     IPPROTO_IP,
+    IPPROTO_MPTCP,
     IPPROTO_TCP,
     IPPROTO_UDP,
     SOCK_CLOEXEC,
@@ -62,6 +63,8 @@ def make(k: Kernel, family: int, kind: int, protocol: int) -> Socket:
         return NetlinkSocket(k, family, kind, protocol)
     if family not in (AF_INET, AF_INET6):
         raise SyscallError(EAFNOSUPPORT)
+    if not 0 <= protocol <= IPPROTO_MPTCP:  # one less than IPPROTO_MAX
+        raise SyscallError(EINVAL)
     if kind == SOCK_STREAM and protocol in (IPPROTO_IP, IPPROTO_TCP):
         return TcpSocket(k, family, kind, IPPROTO_TCP)
     if kind == SOCK_DGRAM and protocol in (IPPROTO_IP, IPPROTO_UDP):

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from emu.run.decoded import signal_set, stack, stat, wait_status
+from emu.run.names import mode, octal, quoted
+from emu.run.socketargs import address
+from emu.run.structures import signal_set, stack, stat, wait_status
+from fixtures import store
+from fixtures.native import compile_program
 from syscalls import abi
 from tests.conftest import ON_CI
 
@@ -19,10 +23,10 @@ Binary = Callable[[str], Path]
 RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
 
 
-def native(folder: Path, *argv: str | Path) -> list[str]:
+def native(folder: Path, *argv: str | Path, cwd: Path | None = None) -> list[str]:
     """The calls of *argv* that strace -f shows, each whole, without the threads' ids."""
     trace = folder / "native"
-    subprocess.run(["strace", "-f", "-o", trace, *argv], capture_output=True, check=False, timeout=60)
+    subprocess.run(["strace", "-f", "-o", trace, *argv], capture_output=True, check=False, timeout=60, cwd=cwd)
     calls, begun = [], {}
     for line in trace.read_text().splitlines():
         pid, _, text = line.partition(" ")
@@ -38,10 +42,10 @@ def native(folder: Path, *argv: str | Path) -> list[str]:
     return calls
 
 
-def emulated(folder: Path, *argv: str | Path) -> list[str]:
+def emulated(folder: Path, *argv: str | Path, cwd: Path | None = None) -> list[str]:
     """The calls that rt0 shows, without the threads' ids."""
     trace = folder / "emulated"
-    subprocess.run([*RT0, "--strace", trace, *argv], capture_output=True, check=False, timeout=60)
+    subprocess.run([*RT0, "--strace", trace, *argv], capture_output=True, check=False, timeout=60, cwd=cwd)
     lines = [re.sub(r"^\[pid +\d+\] ", "", line) for line in trace.read_text().splitlines()]
     return [re.sub(r"\)\s+= ", ") = ", line) for line in lines]
 
@@ -83,7 +87,7 @@ def test_files_and_pipes(tmp_path: Path) -> None:
     ours: list[str] = []
     for command, wanted in (
         (["ls", "-d", "/dev/null"], "stat"),
-        (["sh", "-c", "echo a | echo b"], "pipe"),
+        (["sh", "-c", "echo a | read word"], "pipe"),
     ):
         theirs, ours = native(tmp_path, busybox, *command), emulated(tmp_path, busybox, *command)
         found = [
@@ -111,3 +115,60 @@ def test_structures() -> None:
     assert wait_status(b"\x00\x07\x00\x00") == "[{WIFEXITED(s) && WEXITSTATUS(s) == 7}]"
     assert wait_status(b"\x86\x00\x00\x00") == "[{WIFSIGNALED(s) && WTERMSIG(s) == SIGABRT && WCOREDUMP(s)}]"
     assert stat(abi.STAT.pack(*fields)) == "{st_mode=S_IFREG|0644, st_size=5, ...}"
+
+
+MASKS = (
+    (r" /\* (IPPROTO_\?\?\?) \*/", ""),
+    (r"0x[0-9a-f]{6,}", "ADDRESS"),
+    (r"\b(si_pid=|kill\(|wait4\(|waitid\(P_PID, )\d{3,}", r"\1PID"),
+    (r"(tgkill\()\d+, \d+", r"\1PID, PID"),
+    (r"^(.*clone3?\(.*|fork\(.*|wait4\(.*|getpid\(\)|set_tid_address\(.*) = \d{3,}$", r"\1 = PID"),
+    (r"^kill\(PID, SIGKILL\) = .*", "kill(PID, SIGKILL)"),  # which does not return
+    (r'^getrandom\("[^"]*", 8, ', 'getrandom("RANDOM", 8, '),
+    (r"\[110 => 12\]", "[12]"),  # how much room there was is not kept
+    (r"(stx_mask=STATX_BASIC_STATS)[|A-Z_]*", r"\1"),  # the file system decides
+    (r"(S_IFDIR\|0700, st_size=)\d+", r"\1SIZE"),
+    (r"ru_utime=.*, \.\.\.\}\)", "USED)"),
+    (r"(si_status=SIGKILL), .*?\}", r"\1, ...}"),
+)
+
+
+def masked(lines: list[str]) -> list[str]:
+    """*lines* without what differs from run to run, and signals and ends, which are no calls."""
+    found = []
+    for text in lines:
+        for pattern, mask in MASKS:
+            text = re.sub(pattern, mask, text)  # noqa: PLW2901 - each mask after the other
+        if not text.startswith(("+++", "---")):
+            found.append(text)
+    return found
+
+
+def test_every_argument_is_shown_as_strace_shows_it(tmp_path: Path) -> None:
+    """Some 200 calls, line by line; of those of several processes, which come when they come, all of them."""
+    base = ("-static", "-O1", "-w")
+    program = compile_program(store.ROOT / "tests" / "native" / "calls.c", base=base)
+    for folder in ("this", "that"):  # names as long as each other
+        (tmp_path / folder).mkdir()
+        shutil.copy(program, tmp_path / folder / "calls")
+    theirs = masked(native(tmp_path, "./calls", cwd=tmp_path / "this"))
+    assert theirs.pop(0).startswith('execve("./calls", ["./calls"]')  # ours begins after it
+    ours = masked(emulated(tmp_path, "--bind", ".", "./calls", cwd=tmp_path / "that"))
+    marks = [theirs.index('write(1, "processes\\n", 10) = 10'), ours.index('write(1, "processes\\n", 10) = 10')]
+
+    assert marks[0] > 150
+    assert ours[: marks[1]] == theirs[: marks[0]]
+    assert len(theirs) - marks[0] > 40
+    assert sorted(ours[marks[1] :]) == sorted(theirs[marks[0] :])
+
+
+def test_words() -> None:
+    """As strace's sources print them: octal escapes no longer than they must be, modes, addresses."""
+    assert quoted(b'\1\x012\n\xff"') == r'"\1\0012\n\377\""'
+    assert quoted(b"x" * 33) == f'"{"x" * 32}"...'
+    assert (octal(0), octal(0o7), octal(0o644)) == ("000", "007", "0644")
+    assert mode(0o104755) == "S_IFREG|S_ISUID|0755"
+    assert address(b"\x02\0\0\x50\x7f\0\0\x01" + bytes(8)).endswith(
+        'sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}'
+    )
+    assert address(b"\1\0") == "{sa_family=AF_UNIX}"
