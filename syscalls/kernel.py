@@ -73,6 +73,8 @@ def rows_of(version: tuple[int, int]) -> list[Compiled | None]:
 class Kernel:
     """The kernel of one run, with everything that its system calls read and change."""
 
+    hears_signals = False  # a descriptor that signals are read from was made
+
     def __init__(
         self,
         world: World,

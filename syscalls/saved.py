@@ -113,6 +113,7 @@ def restore(k: Kernel, state: KernelState) -> None:
 
         k.tty = next(item for item in state.files[1] if isinstance(item, Tty))
 
+    k.hears_signals = k.hears_signals or any(type(item).__name__ == "SignalFd" for item in state.files[1])
     k.timers.clear()
     timerfd = sys.modules.get("syscalls.files.timerfd")  # else there never was one
     if timerfd is not None:

@@ -113,6 +113,10 @@ def _send(k: Kernel, process: Process, target: Task | None, info: Info) -> None:
         return
     holder.pending |= bit
     holder.queued += (info,)
+    if k.hears_signals:
+        from syscalls.files import signalfd  # few programs read signals
+
+        signalfd.told(k, process, bit)
     for t in tasks:
         wait = t.wait if t.woken is None else None
         if wait is not None and wait.data & bit and wait.channels[:1] == ((SIGNAL_WAIT, t.tid),):

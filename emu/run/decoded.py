@@ -213,6 +213,8 @@ SHOWN: dict[str, dict[int, Show]] = {
     "sched_getaffinity": {2: _cpus},
     "setitimer": {1: inside(32, structures.itimerval), 2: filled(32, structures.itimerval)},
     "sigaltstack": {0: inside(24, structures.stack), 1: filled(24, structures.stack)},
+    "signalfd": {1: SIGSET},
+    "signalfd4": {1: SIGSET, 3: flagged(names.SIGNALFD)},
     "stat": {1: filled(56, structures.stat)},
     "statx": {2: lambda call, _: _statx_flags(call.args[2]), 3: flagged(names.STATX), 4: filled(256, structures.statx)},
     "tgkill": {2: _signal},

@@ -117,10 +117,11 @@ def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     assert "SIGBUS" in (outcome.message or "")
 
 
-def test_a_call_that_waits_keeps_its_file() -> None:
-    """Whatever another thread closes or opens under its number meanwhile."""
+@pytest.mark.parametrize("name", ["holding", "signalfd"])
+def test_programs_with_threads_and_files(name: str) -> None:
+    """A call that waits keeps its file, whatever gets its number meanwhile; signals that are read from descriptors."""
     base = ("-static", "-O1", "-w", "-pthread")
-    path = compile_program(store.ROOT / "tests" / "native" / "holding.c", base=base)
+    path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=base)
     there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
 
     outcome, here = run_static(path)

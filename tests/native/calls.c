@@ -28,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -190,6 +191,7 @@ static void waiting(void)
 	timerfd_settime(timer, 0, &soon, &was);
 	timerfd_settime(timer, TFD_TIMER_ABSTIME, &was, NULL);
 	timerfd_gettime(timer, &was);
+	close(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 	for (int fd = 3; fd <= timer; fd++)
 		close(fd);
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EPERM
+from syscalls.errno import EAGAIN, EBADF, EINVAL, EPERM
 from tests.syscalls.bytememory import BAD, BUFFER, Guest
 from tests.syscalls.casework import IN, MINUS, Case
 
@@ -32,6 +32,20 @@ def watching(g: Guest, fd: int, events: int = abi.POLLIN, data: int = 7) -> int:
 def event(g: Guest, events: int, data: int = 7) -> int:
     """Store a struct epoll_event and return its address."""
     return g.put(abi.EPOLL_EVENT.pack(events, data), IN)
+
+
+def signals(g: Guest, signum: int) -> int:
+    """Block *signum*, and return the address of the set of it."""
+    addr = g.put(struct.pack("<Q", 1 << signum - 1), IN)
+    assert g.call(14, abi.SIG_BLOCK, addr, 0, 8) == 0
+    return addr
+
+
+def usr1_is_read(g: Guest, fd: int) -> bool:
+    """Nothing can be read of *fd* before SIGUSR1 was sent, then that, from the guest itself."""
+    before = g.call(0, fd, BUFFER, 128)
+    assert g.call(62, 1000, abi.SIGUSR1) == 0
+    return (before, g.call(0, fd, BUFFER, 128)) == (-EAGAIN, 128) and g.get(16) == struct.pack("<4i", 10, 0, 0, 1000)
 
 
 def filled(g: Guest, data: bytes) -> int:
@@ -80,6 +94,16 @@ CASES: dict[str, Case] = {
     "eventfd2": Case(
         lambda g: ((5, abi.O_NONBLOCK), 3), None, lambda g: ((5, 2), EINVAL),
         lambda g: g.call(0, 3, BUFFER, 8) == 8 and g.get(8) == struct.pack("<Q", 5),
+    ),
+    "signalfd": Case(
+        lambda g: ((MINUS, signals(g, abi.SIGUSR1), 8), 3), lambda g: (MINUS, BAD, 8),
+        lambda g: ((MINUS, signals(g, abi.SIGUSR1), 4), EINVAL),
+        lambda g: g.call(0, 3, BUFFER, 100) == -EINVAL,
+    ),
+    "signalfd4": Case(
+        lambda g: ((MINUS, signals(g, abi.SIGUSR1), 8, abi.O_NONBLOCK), 3), lambda g: (MINUS, BAD, 8, 0),
+        lambda g: ((MINUS, signals(g, abi.SIGUSR1), 8, 2), EINVAL),
+        lambda g: usr1_is_read(g, 3),
     ),
     "epoll_create": Case(lambda g: ((1,), 3), None, lambda g: ((0,), EINVAL)),
     "epoll_create1": Case(

@@ -10,6 +10,7 @@ from syscalls import abi
 from syscalls.files.pipes import PipeEnd
 from syscalls.files.pollable import Source
 from syscalls.saved import restore, save
+from syscalls.sending import send_process
 from syscalls.statefile import from_json, to_json
 from syscalls.world import Response, World
 from tests.syscalls.bytememory import BRK, BUFFER, Guest, guest
@@ -113,3 +114,22 @@ def test_the_end_of_a_task_lets_go_of_what_its_call_held() -> None:
     assert held.refs == 1
     g.kernel.forget(g.task)
     assert held.refs == 0
+
+
+def test_a_signal_that_is_read_is_in_a_saved_state() -> None:
+    """Also in another kernel, which has to know that somebody reads signals."""
+    g = guest()
+    mask = g.put(struct.pack("<Q", 1 << abi.SIGUSR1 - 1))
+    assert g.call(14, abi.SIG_BLOCK, mask, 0, 8) == 0
+    assert g.call(289, -1, mask, 8, 0) == 3
+    state = save(g.kernel)
+    other = guest()
+    restore(other.kernel, from_json(json.loads(json.dumps(to_json(state))), other.kernel))
+    k, task = other.kernel, other.kernel.main
+    assert k.call(task, 0, (3, BUFFER, 128, 0, 0, 0)) is None
+
+    send_process(k, k.process, abi.SIGUSR1)
+
+    assert k.next_task(None) is task
+    assert k.resume(task) == 128
+    assert other.get(4) == struct.pack("<i", abi.SIGUSR1)
