@@ -68,6 +68,17 @@ class GuestMemory(Protocol):
         """Return a byte for each hardware page from *addr* on: 1 where a frame is behind it, else 0."""
         ...
 
+    def alias(self, addr: int, size: int, prot: int, source: GuestMemory, at: int) -> bool:
+        """Let the range be the very pages at *at* of *source*, not copies, with *prot*.
+
+        False, and nothing done, where that cannot be: where one of those is missing, or *prot* lets them be executed.
+        """
+        ...
+
+    def is_alias(self, addr: int, size: int, source: GuestMemory, at: int) -> bool:
+        """Tell whether each page of the range is the very one at *at* of *source*."""
+        ...
+
 
 class Execution(NamedTuple):
     """A program to be started: what execve(2) knows of it."""

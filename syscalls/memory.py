@@ -145,6 +145,7 @@ def mappable(k: Kernel, fd: int, prot: int, flags: int) -> Backing | None:
     backing = file.mapping()
     if backing is not None and backing.stored is not None:
         if kind == MAP_PRIVATE:
+            backing.stored.settle()
             backing.stored.map_private()
         else:
             backing.stored.map_shared(backing.writable)

@@ -1,10 +1,11 @@
 """Mappings of files: what the guest stores into a shared one gets into its file, what is written to a file into all.
 
-The pages of a mapping are copies, so the two are brought together whenever somebody could tell: before a file is read,
-written or resized by a call, before a mapping goes or changes its permissions, and by msync.  Between calls, two
-mappings of one file do not see each other, unless fork made one of the other.  A page of a mapping that differs from
-the file's was stored to by the guest, as everything that calls write is put into all mappings at once.  A private one
-keeps what it had when it was made, but for pages behind the file's end: those come and go with it.
+The pages of a mapping are copies of the file's, so the two are brought together whenever somebody could tell: before a
+file is read, written or resized by a call, before a mapping goes or changes its permissions, and by msync.  A page of a
+mapping that differs from the file's was stored to by the guest, as everything that calls write is put into all mappings
+at once.  Shared mappings of the same part of a file have the same pages, and see each other at once; only where two
+show different parts, of which some pages are the same, or one was moved by mremap, they do not between calls.  A
+private mapping keeps what it had when it was made, but for pages behind the file's end: those come and go with it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from syscalls.light import TYPE_CHECKING
 from syscalls.vma import SHARED, Vma
 
 if TYPE_CHECKING:
+    from syscalls.guest import GuestMemory
     from syscalls.space import AddressSpace
     from syscalls.tree.stored import StoredFile
+
+    Range = tuple[AddressSpace, int, int]  # of addresses, the last one not among them
+    Placed = dict[int, tuple[GuestMemory, int]]  # pages of a file, by offset: a memory and an address that show it
 
 
 def mappings(node: StoredFile, kinds: tuple[int, ...] = (SHARED,)) -> Iterator[tuple[AddressSpace, Vma]]:
@@ -28,18 +33,60 @@ def mappings(node: StoredFile, kinds: tuple[int, ...] = (SHARED,)) -> Iterator[t
                 yield space, area
 
 
+def view(node: StoredFile, offset: int, size: int, apart: Range, need: int = 0) -> tuple[AddressSpace, int] | None:
+    """Return where a shared mapping shows *size* bytes of *node* from *offset* on: its space, and their address.
+
+    It has the permissions *need*, and none of the range *apart*.  The one that was found last is
+    asked first, so that a hundred thousand mappings do not take ten thousand million looks.
+    """
+
+    def shown(space: AddressSpace, area: Vma) -> int | None:
+        inside = area.offset <= offset and offset + size <= area.offset + area.end - area.start
+        if not inside or area.prot & need != need:
+            return None
+        if space is apart[0] and area.start < apart[2] and apart[1] < area.end:
+            return None
+        return area.start + offset - area.offset
+
+    if node.view is not None:
+        space, start = node.view
+        area = space.areas.at(start)
+        if area is not None and area.flags & SHARED and area.backing is not None and area.backing.stored is node:
+            at = shown(space, area)
+            if at is not None and any(space is each for each in node.store.spaces()):
+                return space, at
+    for space, area in mappings(node):
+        at = shown(space, area)
+        if at is not None:
+            node.view = space, area.start
+            return space, at
+    return None
+
+
 def end_of(area: Vma) -> int:
     """Return where *area* ends or, before that, the last page of its file: behind that is SIGBUS, mmap(2)."""
     size = None if area.backing is None else area.backing.end()
     return area.end if size is None else min(area.end, area.start + max(size - area.offset + PAGE - 1 & -PAGE, 0))
 
 
-def pull(node: StoredFile) -> None:
-    """Take into *node* what the guest has stored into its mappings."""
+def mapped(node: StoredFile, apart: Range | None) -> list[tuple[AddressSpace, Vma]]:
+    """Return the shared mappings of *node*, or what of them is not in *apart*."""
+    found = []
+    for space, area in mappings(node):
+        if apart is None or space is not apart[0] or area.end <= apart[1] or apart[2] <= area.start:
+            found.append((space, area))
+        else:
+            bounds = ((area.start, apart[1]), (apart[2], area.end))
+            found += [(space, area.clip(low, high)) for low, high in bounds if low < high]
+    return found
+
+
+def pull(node: StoredFile, apart: Range | None = None) -> None:
+    """Take into *node* what the guest has stored into its mappings, but for those in the range *apart*."""
     if node.pages is None:
         return  # no mapping of it can be written
     before: dict[int, bytes] = {}
-    for space, area in list(mappings(node)):
+    for space, area in mapped(node, apart):
         size = min(area.end - area.start, node.length - area.offset + PAGE - 1 & -PAGE)
         if not area.prot & PROT_WRITE or size <= 0:
             continue
@@ -65,21 +112,32 @@ def merged(one: bytes, old: bytes, other: bytes) -> bytes:
 def push(node: StoredFile, offset: int, size: int) -> None:
     """Put *size* bytes of *node* from *offset* on, in whole pages, into its mappings."""
     low, high = offset & -PAGE, min(offset + size, node.size) + PAGE - 1 & -PAGE
+    placed: Placed = {}
     for space, area in list(mappings(node)):
         first, last = max(low, area.offset), min(high, area.offset + area.end - area.start)
         if first < last:
-            place(space, area.start + first - area.offset, node.whole_pages(first, last - first), area.prot)
+            data = node.whole_pages(first, last - first)
+            place(space, area.start + first - area.offset, data, area.prot, (first, placed))
 
 
-def place(space: AddressSpace, addr: int, data: bytes, prot: int) -> None:
-    """Store *data* into whole pages, whatever their permissions, mapping those that were behind the file's end."""
+def place(space: AddressSpace, addr: int, data: bytes, prot: int, shared: tuple[int, Placed] | None = None) -> None:
+    """Store *data* into whole pages, whatever their permissions, mapping those that were behind the file's end.
+
+    *shared* is where *data* is in the file, and where other mappings have it by now: they are to have the same pages.
+    """
+    offset, placed = shared or (0, {})
     for start in range(0, len(data), PAGE):
-        page = data[start : start + PAGE]
+        page, here = data[start : start + PAGE], addr + start
+        there = placed.get(offset + start)
+        if there is not None and (space.mem.is_alias(here, PAGE, *there) or space.mem.alias(here, PAGE, prot, *there)):
+            continue
         try:
-            space.mem.poke(addr + start, page)
+            space.mem.poke(here, page)
         except GuestFault:
-            space.mem.map(addr + start, PAGE, prot)
-            space.mem.poke(addr + start, page)
+            space.mem.map(here, PAGE, prot)
+            space.mem.poke(here, page)
+        if shared is not None:
+            placed.setdefault(offset + start, (space.mem, here))
 
 
 def grown(node: StoredFile, before: int) -> None:

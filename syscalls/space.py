@@ -11,6 +11,7 @@ from __future__ import annotations
 from syscalls import abi, release, shared
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
 from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, Memories, OutOfFrames
+from syscalls.light import TYPE_CHECKING
 from syscalls.program import Program, ProgramFile
 from syscalls.vma import (
     DONTFORK,
@@ -24,6 +25,9 @@ from syscalls.vma import (
     maps_line,
 )  # fmt: skip
 from syscalls.world import World
+
+if TYPE_CHECKING:
+    from syscalls.tree.stored import StoredFile
 
 BOTTOM_UP_BASE = (abi.TASK_SIZE // 3 + PAGE - 1) & -PAGE  # TASK_UNMAPPED_BASE, where the search of last resort starts
 HUGE_PAGE = 2 << 20
@@ -209,9 +213,25 @@ class AddressSpace:
 
     def _load(self, area: Vma) -> None:
         # Fill *area*, which is in the list, from its file.
+        if area.flags & SHARED and area.backing is not None and area.backing.stored is not None:
+            if self._alias(area, area.backing.stored):
+                return
+            shared.pull(area.backing.stored, (self, area.start, area.end))
         data, size = self._file_part(area)
         if data:
             self._fill(area, size, [(0, data)])
+
+    def _alias(self, area: Vma, stored: StoredFile) -> bool:
+        # Let *area*, a shared mapping, have the pages of another one of the same part of its file; False if none has.
+        end = shared.end_of(area)
+        if end <= area.start:
+            return False
+        found = shared.view(stored, area.offset, end - area.start, (self, area.start, area.end))
+        if found is None or not self.mem.alias(area.start, end - area.start, area.prot, found[0].mem, found[1]):
+            return False
+        if end < area.end:
+            self.mem.unmap(end, area.end - end)
+        return True
 
     def _file_part(self, area: Vma) -> tuple[bytes, int]:
         # The bytes of its file that *area* shows, and the size of the pages that hold them.  Whole pages past the end
@@ -238,7 +258,14 @@ class AddressSpace:
         if self.areas.shares:
             for piece in self.areas.pieces(lo, hi):
                 if piece.flags & SHARED and piece.backing is not None and piece.backing.stored is not None:
-                    shared.pull(piece.backing.stored)
+                    self._write_back(piece, piece.backing.stored, (self, lo, hi))
+
+    def _write_back(self, piece: Vma, stored: StoredFile, range_: tuple[AddressSpace, int, int]) -> None:
+        # Take in what was stored into *piece*, unless another mapping, which can tell of it later, has the same pages.
+        size = shared.end_of(piece) - piece.start
+        found = shared.view(stored, piece.offset, size, range_, PROT_WRITE) if size > 0 else None
+        if found is None or not self.mem.is_alias(piece.start, size, found[0].mem, found[1]):
+            shared.pull(stored)
 
     def unmap(self, lo: int, hi: int) -> None:
         """Remove every mapping of [lo, hi)."""

@@ -15,8 +15,8 @@ from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine import stack
 from emu.machine.base import Base, round_up
-from emu.machine.paging import EAGER, VSYSCALL, Budget, PageTables
-from emu.machine.ram import Ram
+from emu.machine.paging import EAGER, VSYSCALL, PageTables
+from emu.machine.ram import Budget, Ram
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
 from syscalls.errno import ELIBBAD, ENOEXEC, SyscallError

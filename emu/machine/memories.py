@@ -12,7 +12,7 @@ from emu.image.executable import Loadable
 from emu.machine.base import Base
 from emu.machine.execution import Programs, map_supervisor
 from emu.machine.load import SUPERVISOR_PAGE
-from emu.machine.paging import ADDRESS, COMMON, DIRTY, HAS_FRAME, SLICE, WRITABLE, PageTables
+from emu.machine.paging import ADDRESS, ALIAS, COMMON, DIRTY, HAS_FRAME, SLICE, WRITABLE, PageTables
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, Execution, GuestMemory, OutOfFrames, Start
 
@@ -76,7 +76,7 @@ class Memories:
             if entry & COMMON or not entry & WRITABLE:
                 child.charge(1)
                 ram.share(frame)
-                words[table + i] = entry
+                words[table + i] = entry & ~ALIAS
             elif entry & DIRTY or frame < ram.kept * PAGE or frame // PAGE in ram.shares:
                 child.charge(1)
                 new = ram.take(1)

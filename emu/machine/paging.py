@@ -12,13 +12,14 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 
 from emu.machine import accel
-from emu.machine.ram import ZEROS, Ram
-from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, OutOfFrames
+from emu.machine.ram import ZEROS, Budget, Ram, run_of
+from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, GuestMemory, OutOfFrames
 from syscalls.light import NamedTuple
 
 PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
 HAS_FRAME = 1 << 9  # a bit that the hardware ignores: the entry owns a frame, present or not
-COMMON = 1 << 10  # likewise: the frame is one of memory that processes share, and stays so when they write
+COMMON = 1 << 10  # likewise: the frame is one of memory that is shared, and stays so whoever writes
+ALIAS = 1 << 11  # likewise: another page counts it already
 NO_EXECUTE = 1 << 63
 ADDRESS = 0x000F_FFFF_FFFF_F000
 SLICE = 512 * PAGE  # what one page table covers
@@ -51,32 +52,6 @@ class TablesState(NamedTuple):
     frames: int
     limit_frames: int
     new_code: bool
-
-
-def _run(take: Callable[[int], int], count: int) -> tuple[int, int]:
-    """Take *count* contiguous frames, or fewer where there are none; return how many, and the first."""
-    while True:
-        try:
-            return count, take(count)
-        except OutOfFrames:
-            if count == 1:
-                raise
-            count //= 2
-
-
-class Budget:
-    """How many frames the guest's pages may take, in all its processes together."""
-
-    __slots__ = ("limit", "used")
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.used = limit, 0
-
-    def charge(self, count: int) -> None:
-        """Take *count* frames more into account; raise :class:`OutOfFrames`."""
-        if self.used + count > self.limit:
-            raise OutOfFrames
-        self.used += count
 
 
 class PageTables:
@@ -244,7 +219,7 @@ class PageTables:
                 assert table is not None
                 at = low
                 while at < high:
-                    count, first = _run(take, high - at)
+                    count, first = run_of(take, high - at)
                     accel.fill_entries(self.ram.host_addr + 8 * (table + at), first | bits, count)
                     at += count
                     left -= count
@@ -319,7 +294,8 @@ class PageTables:
         for entry in entries:
             if not entry & HAS_FRAME:
                 continue
-            self.frames -= 1
+            if not entry & ALIAS:
+                self.frames -= 1
             frame = entry & ADDRESS
             if shared and self.ram.unshare(frame):
                 continue
@@ -339,7 +315,7 @@ class PageTables:
         if prot & PROT_EXEC:
             self.new_code = self.ram.had_code = True
         words = self.ram.words
-        keep = ADDRESS | ACCESSED | DIRTY | COMMON
+        keep = ADDRESS | ACCESSED | DIRTY | COMMON | ALIAS
         moves = bool(prot & PROT_WRITE and self.ram.shares) or bool(prot & PROT_EXEC and self.ram.stale)
         for table, low, high in self._present_runs(addr, size):
             entries = words[table + low : table + high].tolist()
@@ -380,6 +356,28 @@ class PageTables:
     def make_supervisor(self, addr: int) -> None:
         """Take *addr*'s page away from ring 3; it stays with the CPU's own set-up."""
         self.ram.words[self.entry_index(addr)] &= ~USER
+
+    def alias(self, addr: int, size: int, prot: int, source: GuestMemory, at: int) -> bool:
+        """Let the range be the very pages at *at* of *source*; see :class:`syscalls.guest.GuestMemory`."""
+        assert isinstance(source, PageTables)
+        entries = source.entries(at, size)
+        if prot & PROT_EXEC or not all(entry & HAS_FRAME for entry in entries):
+            return False
+        self.unmap(addr, size)
+        bits, words = entry_bits(prot) | COMMON | ALIAS | DIRTY, self.ram.words
+        for offset, entry in zip(range(0, size, PAGE), entries, strict=True):
+            here = addr + offset
+            self.ram.share(entry & ADDRESS)
+            words[source.entry_index(at + offset)] |= COMMON | DIRTY  # what is dirty in one place is it in all
+            words[self.table(here // SLICE) + (here // PAGE & 511)] = entry & ADDRESS | bits
+        return True
+
+    def is_alias(self, addr: int, size: int, source: GuestMemory, at: int) -> bool:
+        """Tell whether each page of the range is the very one at *at* of *source*."""
+        assert isinstance(source, PageTables)
+        both = HAS_FRAME | ADDRESS
+        mine, others = self.entries(addr, size), source.entries(at, size)
+        return all(one & HAS_FRAME and one & both == other & both for one, other in zip(mine, others, strict=True))
 
     def discard(self, addr: int, size: int) -> None:
         """Make the range read as zero, keeping its mapping: its frames are given back, and come anew when touched."""

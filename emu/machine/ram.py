@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from syscalls.guest import PAGE, OutOfFrames
 
@@ -18,7 +18,22 @@ FEW = 1024  # frames that are rather overwritten than given back to the host
 ZEROS = bytes(PAGE)
 MAP_NORESERVE = 0x4000  # linux/mman.h; Python's mmap has it from 3.13 on
 
-RamState = tuple[int, tuple[tuple[int, int], ...], bool]
+RamState = tuple[int, tuple[tuple[int, int], ...], bool, tuple[tuple[int, int], ...]]
+
+
+class Budget:
+    """How many frames the guest's pages may take, in all its processes together."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+
+    def charge(self, count: int) -> None:
+        """Take *count* frames more into account; raise :class:`OutOfFrames`."""
+        if self.used + count > self.limit:
+            raise OutOfFrames
+        self.used += count
 
 
 class Ram:
@@ -129,12 +144,14 @@ class Ram:
 
     def state(self) -> RamState:
         """Return which frames are handed out; their contents are not among it."""
-        return self._next, (*self._free, *self._clean), self.lost
+        return self._next, (*self._free, *self._clean), self.lost, tuple(self.shares.items())
 
     def restore(self, state: RamState) -> None:
         """Hand out frames as from when :meth:`state` returned *state*; the contents are the caller's to put back."""
-        self._next, free, self.lost = state
+        self._next, free, self.lost, shares = state
         self._free[:] = free
+        self.shares.clear()
+        self.shares.update(shares)
         self._clean.clear()
 
     def reset(self, used: Sequence[int] | None = None) -> None:
@@ -153,6 +170,17 @@ class Ram:
         self._clean.clear()
         self.shares.clear()
         self.lost = self.had_code = self.stale = False
+
+
+def run_of(take: Callable[[int], int], count: int) -> tuple[int, int]:
+    """Take *count* contiguous frames, or fewer where there are none; return how many, and the first."""
+    while True:
+        try:
+            return count, take(count)
+        except OutOfFrames:
+            if count == 1:
+                raise
+            count //= 2
 
 
 def _cut(runs: list[tuple[int, int]], count: int) -> int | None:

@@ -142,7 +142,7 @@ def _put(machine: Machine, description: dict[str, Any], pages: bytes, path: Path
     if any(not 0 <= frame < most for frame in (*tables["numbers"], *frames)) or len(pages) != size + len(frames) * PAGE:
         raise SnapshotError(f"{path.name}: frames that the machine does not have")
     state = statefile.from_json(description["kernel"], machine.kernel)
-    next_frame, free, lost = description["ram"]
+    next_frame, free, lost, shares = description["ram"]
     described = TablesState(
         numbers,
         pages[:size],
@@ -151,7 +151,8 @@ def _put(machine: Machine, description: dict[str, Any], pages: bytes, path: Path
         int(tables["limit_frames"]),
         bool(tables["new_code"]),
     )
-    handed_out = int(next_frame), tuple((int(first), int(count)) for first, count in free), bool(lost)
+    runs, shared = (tuple((int(first), int(count)) for first, count in pairs) for pairs in (free, shares))
+    handed_out = int(next_frame), runs, bool(lost), shared
     snapshot.put_memory(machine, described, handed_out, accel.pack(frames), pages[size:])
     _put_registers(machine, description)
     machine.counter.restore(array("q", [int(description["total"])]).tobytes())

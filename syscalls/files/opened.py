@@ -236,7 +236,6 @@ class Plain(OpenFile):
         return self.stored.seek_hole(offset, whence)
 
     def mapping(self) -> Backing | None:
-        self.stored.settle()
         return FileBacking(self.facts, self._content, self.stored, self.writable)
 
     def _content(self) -> bytes:

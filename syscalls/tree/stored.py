@@ -20,9 +20,12 @@ from syscalls.abi import (
     SEEK_DATA,
 )
 from syscalls.errno import EFBIG, ENOENT, ENXIO, EPERM, SyscallError
-from syscalls.light import Any
+from syscalls.light import TYPE_CHECKING, Any
 from syscalls.tree.nodes import Directory, Entry, FileNode, Link, Node, TreeError
 from syscalls.tree.store import PAGE, Store
+
+if TYPE_CHECKING:
+    from syscalls.space import AddressSpace
 
 SHIFT = 12
 ZEROS = bytes(PAGE)
@@ -32,7 +35,7 @@ MAX_SIZE = (1 << 63) - 1  # MAX_LFS_FILESIZE
 class StoredFile(FileNode):
     """A regular file.  Until it is first written it is what *render* returns, and takes no room."""
 
-    __slots__ = ("is_mapped", "length", "linkable", "pages", "seals", "store")
+    __slots__ = ("is_mapped", "length", "linkable", "pages", "seals", "store", "view")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class StoredFile(FileNode):
         self.pages: dict[int, bytes] | None = None  # by number; what is missing is zeros, a hole
         self.length = 0
         self.is_mapped = False  # there is, or was, a mapping of it
+        self.view: tuple[AddressSpace, int] | None = None  # a shared mapping of it, found last: syscalls.shared.view
         self.linkable = False  # it never had a name, and may be given one: O_TMPFILE
         self.seals: int | None = None  # F_SEAL_*: what may not be done any more; None: it cannot be sealed
 

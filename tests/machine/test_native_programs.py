@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from emu.image import elf
+from emu.machine import snapshot
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from fixtures import store
 from fixtures.native import compile_program
+from syscalls.numbers import NUMBERS
 from syscalls.world import Process, Uname, World
 
 
@@ -115,6 +117,36 @@ def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     assert there.returncode == -7
     assert (outcome.signal, outcome.exit_status) == (7, 128 + 7)
     assert "SIGBUS" in (outcome.message or "")
+
+
+def test_shared_mappings_of_one_file_see_each_other() -> None:
+    """At once, whichever of them come and go; from a snapshot among them, and on a machine that was used before."""
+    path = compile_program(store.ROOT / "tests" / "native" / "aliases.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+
+    outcome, here = run_static(path)
+
+    assert outcome.exit_status == 0, outcome
+    assert len(there.splitlines()) > 20
+    assert here.splitlines() == there.splitlines()
+
+    world = host_world()
+    alone = replace(world, argv=("aliases", "alone"))  # without the child, so that it can be saved
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), alone)  # type: ignore[arg-type]
+    machine.before_call = lambda nr, _: nr == NUMBERS["unlink"]
+    assert machine.run().at == "unlink"
+    taken, before = snapshot.take(machine), len(machine.kernel.output)
+    machine.before_call = None
+    said = []
+    for _ in range(2):
+        assert machine.run().exit_status == 0
+        said.append(machine.kernel.output[before:])
+        snapshot.restore(machine, taken)
+    assert said[0] == said[1]
+    everything = [data for _, data in machine.kernel.output] + [data for _, data in said[0]]
+    machine.begin_anew(machine.world)
+    assert machine.run().exit_status == 0
+    assert [data for _, data in machine.kernel.output] == everything
 
 
 @pytest.mark.parametrize("name", ["holding", "signalfd"])

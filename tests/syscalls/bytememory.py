@@ -59,7 +59,7 @@ class ByteMemory:
     def poke(self, addr: int, data: bytes) -> None:
         if addr // PAGE not in self.prots:
             raise GuestFault(addr, True)
-        self.pages[addr // PAGE] = bytearray(data)  # whole pages only
+        self.pages.setdefault(addr // PAGE, bytearray(PAGE))[:] = data  # whole pages only
 
     def write(self, addr: int, data: bytes) -> None:
         self._check(addr, len(data), PROT_WRITE)
@@ -108,6 +108,21 @@ class ByteMemory:
 
     def resident(self, addr: int, n_pages: int) -> bytes:
         return bytes(page in self.pages for page in range(addr // PAGE, addr // PAGE + n_pages))
+
+    def alias(self, addr: int, size: int, prot: int, source: GuestMemory, at: int) -> bool:
+        assert isinstance(source, ByteMemory)
+        here, there, count = addr // PAGE, at // PAGE, size // PAGE
+        if not all(page in source.prots for page in range(there, there + count)):
+            return False
+        self.map(addr, size, prot)
+        for i in range(count):
+            self.pages[here + i] = source.pages.setdefault(there + i, bytearray(PAGE))
+        return True
+
+    def is_alias(self, addr: int, size: int, source: GuestMemory, at: int) -> bool:
+        assert isinstance(source, ByteMemory)
+        pages = [(self.pages.get((addr + i) // PAGE), source.pages.get((at + i) // PAGE)) for i in range(0, size, PAGE)]
+        return all(one is not None and one is other for one, other in pages)
 
     def _within(self, addr: int, size: int) -> list[int]:
         first, last = addr // PAGE, (addr + size) // PAGE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from syscalls import abi
+from syscalls import abi, shared
 from syscalls.errno import (
     EACCES,
     EBADF,
@@ -19,9 +20,10 @@ from syscalls.errno import (
     EPERM,
     SyscallError,
 )  # fmt: skip
-from syscalls.guest import GuestFault
-from syscalls.space import kernel_page_size
-from syscalls.vma import WIPEONFORK
+from syscalls.guest import PAGE, GuestFault
+from syscalls.space import AddressSpace, kernel_page_size
+from syscalls.tree import StoredFile
+from syscalls.vma import WIPEONFORK, Vma
 from syscalls.world import File, Memory, Process, Thp, Uname, World
 from tests.syscalls.bytememory import BRK, BUFFER, DATA, STACK, Guest, guest
 
@@ -364,3 +366,30 @@ def test_large_mappings_are_aligned_to_huge_pages_from_6_7() -> None:
     assert mmap(middle, 0, 0x30_0000, 0) % (2 << 20) == 0
     without = guest(replace(world(mmap_base=top), uname=Uname(release="6.18.44"), thp=Thp(pmd_size=None)))
     assert mmap(without, 0, 8388608, 0) == top - 8388608
+
+
+def test_what_a_mapping_costs_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one file, shared: a new one has the pages of another, and one that goes leaves them to the others."""
+    g = guest()
+    g.put(b"/tmp/file\0")
+    fd = g.call(2, BUFFER, abi.O_RDWR | abi.O_CREAT, 0o600)
+    assert g.call(77, fd, 2 * PAGE) == 0
+    looks = 0
+    original = shared.mappings
+
+    def counted(node: StoredFile, *more: tuple[int, ...]) -> Iterator[tuple[AddressSpace, Vma]]:
+        nonlocal looks
+        for found in original(node, *more):
+            looks += 1
+            yield found
+
+    monkeypatch.setattr(shared, "mappings", counted)
+    made = [g.call(MMAP, 0, 2 * PAGE, 3, abi.MAP_SHARED, fd) for _ in range(200)]
+    g.mem.write(made[3] + PAGE, b"seen")
+    assert {g.mem.read(addr + PAGE, 4) for addr in made} == {b"seen"}
+    for addr in made[1:]:
+        assert g.call(MUNMAP, addr, 2 * PAGE) == 0
+    assert looks < 10
+    assert g.call(17, fd, BUFFER, 4, PAGE) == 4
+    assert g.get(4) == b"seen"
+    assert g.call(MUNMAP, made[0], 2 * PAGE) == 0
