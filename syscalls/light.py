@@ -89,9 +89,14 @@ def _init_rest(self: Any, given: int, named: dict[str, Any]) -> None:
         raise TypeError(f"{call} got {what} {name!r}")
 
 
+def _getstate(self: Any) -> tuple[Any, ...]:
+    found = self.__values__(self)
+    return found if len(self.__slots__) > 1 else (found,)
+
+
 def take_over(self: Any, other: Any) -> None:
     """Give each field of *self* the value that *other*, of the same dataclass of this module's, has."""
-    for put, value in zip(self.__setters__, self.__values__(other), strict=True):
+    for put, value in zip(self.__setters__, _getstate(other), strict=True):
         put(self, value)
 
 
@@ -106,10 +111,6 @@ def _eq(self: Any, other: Any) -> Any:
 
 def _hash(self: Any) -> int:
     return hash(self.__values__(self))
-
-
-def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__slots__]
 
 
 def _setstate(self: Any, state: list[Any]) -> None:
@@ -231,7 +232,6 @@ if not TYPE_CHECKING:
 
     def replace(instance, /, **changes):
         """Return a copy of *instance* with the values of some fields changed."""
-        for name in instance.__slots__:
-            if name not in changes:
-                changes[name] = getattr(instance, name)
-        return type(instance)(**changes)
+        kind = type(instance)
+        values = [changes.pop(name, value) for name, value in zip(kind.__slots__, _getstate(instance), strict=True)]
+        return kind(*values, **changes)

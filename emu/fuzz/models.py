@@ -65,8 +65,11 @@ class Calls:
             if name in counts:
                 counts[name] += 1
                 self._of_files.append((at, counts[name], event))
-        # Which calls open files, and the paths of those.
+        # Which calls open files, and the paths of those; and those that opened one.
         self.opens = [(at, _path(event)) for at, _, event in self._of_files if event.name in OPENS]
+        self._opened = [
+            (at, path) for at, path in self.opens if self.events[at].result >= 0 and not self.events[at].overridden
+        ]
 
     def first(self, name: str) -> SyscallEvent | None:
         """The first call of *name*."""
@@ -98,7 +101,7 @@ class Calls:
 
     def reads_of(self, wanted: Callable[[str], bool]) -> list[tuple[int, SyscallEvent]] | None:
         """The reads of the first file whose path is *wanted*; None if it was not opened."""
-        first = next((at for at, path in self.opens if not self._odd(at) and wanted(path)), None)
+        first = next((at for at, path in self._opened if wanted(path)), None)
         if first is None:
             return None
         fd = self.events[first].result
@@ -111,9 +114,6 @@ class Calls:
             elif event.name == CLOSE:
                 break
         return found
-
-    def _odd(self, at: int) -> bool:
-        return self.events[at].result < 0 or self.events[at].overridden
 
     def contents(self, path: str) -> bytes | None:
         """What the file at *path*, which the plan or the World wrote down, holds; None if neither did."""

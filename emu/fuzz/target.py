@@ -323,8 +323,10 @@ class Target:
     def _has_said_it(self, nr: int, _args: tuple[int, ...]) -> bool:
         # Within a run, before a call: whether it has thrown as others did, and is about to print a traceback, which
         # takes ten times the calls of all else.
+        if nr != WRITE or not self._listening:
+            return False
         output = self.machine.kernel.output
-        if nr != WRITE or not self._listening or not output or not output[-1][1].endswith(b"\n"):
+        if not output or not output[-1][1].endswith(b"\n"):
             return False
         thrown = FATAL_ERROR.search(printed(self.machine))
         if thrown is None:

@@ -444,6 +444,68 @@ static PyObject *store_pages(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(load_pages_doc, "load_pages(from_: int, pages: Buffer) -> bytes\n\n\
+The 4096-byte pages at the packed native uint32 numbers *pages* of an array of pages at a host address, one after the\n\
+other.");
+
+static PyObject *load_pages(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long from;
+    Py_buffer pages;
+    if (!PyArg_ParseTuple(args, "Ky*:load_pages", &from, &pages))
+        return NULL;
+    PyObject *data = PyBytes_FromStringAndSize(NULL, pages.len / 4 * PAGE);
+    for (Py_ssize_t i = 0; data && i < pages.len / 4; i++) {
+        uint32_t page;
+        memcpy(&page, (char *)pages.buf + 4 * i, sizeof page);
+        memcpy(PyBytes_AsString(data) + i * PAGE, (char *)(uintptr_t)from + (size_t)page * PAGE, PAGE);
+    }
+    PyBuffer_Release(&pages);
+    return data;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+PyDoc_STRVAR(dirty_frames_doc, "dirty_frames(ram: int, tables: Buffer, one: int) -> bytes\n\n\
+The numbers of the frames behind dirty pages, and of *one*, in order, each once, as packed native uint32.  *ram* and\n\
+*tables* as for clean_pages().");
+
+static PyObject *dirty_frames(PyObject *module, PyObject *args)
+{
+    (void)module;
+    unsigned long long ram_at;
+    unsigned one;
+    Py_buffer tables;
+    if (!PyArg_ParseTuple(args, "Ky*I:dirty_frames", &ram_at, &tables, &one))
+        return NULL;
+    const uint64_t *words = (const uint64_t *)(uintptr_t)ram_at;
+    uint32_t *numbers = PyMem_Malloc((size_t)(tables.len / 8 * 512 + 1) * sizeof *numbers);
+    size_t n = 0, unique = 0;
+    for (Py_ssize_t i = 0; numbers && i + 8 <= tables.len; i += 8) {
+        uint64_t table;
+        memcpy(&table, (char *)tables.buf + i, sizeof table);
+        for (int k = 0; k < 512; k++)
+            if (words[table + k] & PTE_DIRTY)
+                numbers[n++] = (uint32_t)((words[table + k] & PTE_ADDRESS) / PAGE);
+    }
+    PyBuffer_Release(&tables);
+    if (!numbers)
+        return PyErr_NoMemory();
+    numbers[n++] = one;
+    qsort(numbers, n, sizeof *numbers, by_number);
+    for (size_t i = 0; i < n; i++)
+        if (!i || numbers[i] != numbers[i - 1])
+            numbers[unique++] = numbers[i];
+    PyObject *found = PyBytes_FromStringAndSize((char *)numbers, (Py_ssize_t)(unique * sizeof *numbers));
+    PyMem_Free(numbers);
+    return found;
+}
+
 PyDoc_STRVAR(fill_entries_doc, "fill_entries(ptes: int, first: int, n: int) -> None\n\n\
 Store page-table entries for *n* contiguous frames at host address *ptes*; *first* is the first entry.");
 
@@ -517,6 +579,8 @@ static PyMethodDef functions[] = {
     {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
     {"clean_pages", clean_pages, METH_VARARGS, clean_pages_doc},
     {"store_pages", store_pages, METH_VARARGS, store_pages_doc},
+    {"load_pages", load_pages, METH_VARARGS, load_pages_doc},
+    {"dirty_frames", dirty_frames, METH_VARARGS, dirty_frames_doc},
     {"fill_entries", fill_entries, METH_VARARGS, fill_entries_doc},
     {"dirty_differences", dirty_differences, METH_VARARGS, dirty_differences_doc},
     {NULL, NULL, 0, NULL},

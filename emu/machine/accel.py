@@ -166,6 +166,30 @@ def store_pages(to: int, pages: bytes, data: bytes) -> None:
         ctypes.memmove(to + page * PAGE, data[i * PAGE : (i + 1) * PAGE], PAGE)
 
 
+def load_pages(from_: int, pages: bytes) -> bytes:
+    """Return the pages at the numbers *pages* (packed as above) of an array of pages, one after the other."""
+    if _State.native:
+        found: bytes = _State.native.load_pages(from_, pages)
+        return found
+    return b"".join(ctypes.string_at(from_ + page * PAGE, PAGE) for page in memoryview(pages).cast("I"))
+
+
+def dirty_frames(ram: int, tables: Sequence[int], one: int) -> bytes:
+    """Return the numbers of the frames behind dirty pages, and of *one*, in order, each once, packed as above.
+
+    *ram* and *tables* as for :func:`clean_pages`.
+    """
+    packed = array("Q", tables).tobytes()
+    if _State.native:
+        frames: bytes = _State.native.dirty_frames(ram, packed, one)
+        return frames
+    found = {one}
+    for table in tables:
+        entries = (ctypes.c_uint64 * 512).from_address(ram + 8 * table)
+        found.update((entry & _ADDRESS) // PAGE for entry in entries if entry & _DIRTY)
+    return pack(sorted(found))
+
+
 def fill_entries(ptes: int, first: int, n: int) -> None:
     """Store page-table entries for *n* contiguous frames at host address *ptes*; *first* is the first entry."""
     if _State.native:

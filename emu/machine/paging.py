@@ -97,20 +97,10 @@ class PageTables:
                     found.append(frame)
         return found
 
-    def dirty_frames(self) -> list[int]:
-        """The number of every frame behind a page that has D set, in order, each once."""
-        words = self.ram.words
-        found = set()
-        for table in self._tables.values():
-            for number in memoryview(accel.dirty_pages(self.ram.host_addr + 8 * table, 512)).cast("I"):
-                found.add((words[table + number] & ADDRESS) // PAGE)
-        return sorted(found)
-
     def state(self) -> TablesState:
         """Return the tables as they are; what the pages hold is not among it."""
-        ram = self.ram.bytes
-        contents = b"".join(ram[frame : frame + PAGE] for frame in self._table_frames)
-        numbers = array("I", [frame // PAGE for frame in self._table_frames]).tobytes()
+        numbers = accel.pack([frame // PAGE for frame in self._table_frames])
+        contents = accel.load_pages(self.ram.host_addr, numbers)
         return TablesState(numbers, contents, dict(self._tables), self.frames, self.budget.limit, self.new_code)
 
     def restore(self, state: TablesState) -> None:
@@ -444,6 +434,10 @@ class PageTables:
 
     def peek(self, addr: int, size: int) -> bytes:
         """Return what :meth:`read` would, but give no page a frame that the guest has not touched: for observers."""
+        entry = self.entry(addr)
+        if entry & PRESENT and addr % PAGE + size <= PAGE:  # the common case
+            at = (entry & ADDRESS) + addr % PAGE
+            return bytes(self.ram.bytes[at : at + size])
         parts = []
         while size > 0:
             count = min(size, PAGE - addr % PAGE)

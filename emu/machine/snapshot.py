@@ -53,15 +53,15 @@ def take(machine: Machine) -> Snapshot:
     if machine.memories.several:
         raise ValueError("there was more than one address space: such a state cannot be saved")
     ram = machine.ram
-    frames = sorted({*machine.pages.dirty_frames(), machine.base.supervisor // PAGE})
+    frames = accel.dirty_frames(ram.host_addr, tuple(machine.pages.tables.values()), machine.base.supervisor // PAGE)
     return Snapshot(
         kernel=machine.kernel,
         contexts=((machine.task.tid, machine.engine.context()), *machine.contexts.state(machine.task.tid)),
         counts=machine.counter.state(),
         ram=ram.state(),
         tables=machine.pages.state(),
-        frames=accel.pack(frames),
-        pages=b"".join(ram.bytes[frame * PAGE : (frame + 1) * PAGE] for frame in frames),
+        frames=frames,
+        pages=accel.load_pages(ram.host_addr, frames),
         state=saved.save(machine.kernel),
         own=machine.state(),
     )

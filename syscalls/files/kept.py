@@ -21,8 +21,8 @@ Snapshot = dict[Kept, dict[str, object]]
 PLAIN = frozenset((int, bool, bytes, str, type(None)))
 """The types of most values: nothing in them can change."""
 
-GETTERS: dict[type, Callable[[object], tuple[object, ...]]] = {}
-"""What gets the values of all slots, for each class that was asked for."""
+GETTERS: dict[type, tuple[list[str], Callable[[object], tuple[object, ...]]]] = {}
+"""The names of all slots, and what gets their values, for each class that was asked for."""
 
 
 def slots_of(kind: type) -> list[str]:
@@ -30,12 +30,13 @@ def slots_of(kind: type) -> list[str]:
     return [name for base in kind.__mro__ for name in base.__dict__.get("__slots__", ())]
 
 
-def values_of(item: Kept) -> tuple[object, ...]:
-    """Return the values of all slots of *item*, which has two or more."""
+def values_of(item: Kept) -> tuple[list[str], tuple[object, ...]]:
+    """Return the names and the values of all slots of *item*, which has two or more."""
     kind = type(item)
     if kind not in GETTERS:
-        GETTERS[kind] = attrgetter(*slots_of(kind))
-    return GETTERS[kind](item)
+        GETTERS[kind] = slots_of(kind), attrgetter(*slots_of(kind))
+    names, get = GETTERS[kind]
+    return names, get(item)
 
 
 def copied(value: object, found: list[Kept] | None = None) -> object:
@@ -59,14 +60,17 @@ def snapshot(roots: Iterable[Kept]) -> Snapshot:
     while left:
         item = left.pop()
         if item not in taken:
-            taken[item] = {name: copied(getattr(item, name), left) for name in slots_of(type(item))}
+            taken[item] = {
+                name: value if type(value) in PLAIN else copied(value, left)
+                for name, value in zip(*values_of(item), strict=True)
+            }
     return taken
 
 
 def restore(taken: Snapshot) -> None:
     """Put back the values that :func:`snapshot` found."""
     for item, values in taken.items():
-        if values_of(item) == tuple(values.values()):
+        if values_of(item)[1] == tuple(values.values()):
             continue  # most were not touched
         for name, value in values.items():
             setattr(item, name, value if type(value) in PLAIN else copied(value))

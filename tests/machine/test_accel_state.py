@@ -126,3 +126,25 @@ def test_fill_entries_maps_frames_that_follow_each_other() -> None:
     accel.fill_entries(ctypes.addressof(table) + 8, first, 3)
 
     assert list(table) == [5, first, first + PAGE, first + 2 * PAGE, 5, 5]
+
+
+@pytest.mark.usefixtures("_host_loops")
+def test_dirty_frames_are_told_once_and_in_order() -> None:
+    """Two pages of one frame count once; the frame that is asked for beside them is among them."""
+    ram = (ctypes.c_uint64 * (2 * 512))()
+    ram[512 + 3] = 9 * PAGE | DIRTY | NO_EXECUTE
+    ram[7], ram[8] = 4 * PAGE | DIRTY, 5 * PAGE | USER
+    ram[511] = 9 * PAGE | DIRTY
+    at = ctypes.addressof(ram)
+
+    assert accel.dirty_frames(at, [512, 0], 6) == accel.pack([4, 6, 9])
+    assert accel.dirty_frames(at, [0, 512], 9) == accel.pack([4, 9])
+
+
+@pytest.mark.usefixtures("_host_loops")
+def test_pages_are_loaded_in_the_order_of_their_numbers() -> None:
+    """What store_pages stored."""
+    source = ctypes.create_string_buffer(b"a" * PAGE + b"b" * PAGE + b"c" * PAGE)
+
+    assert accel.load_pages(ctypes.addressof(source), accel.pack([2, 0])) == b"c" * PAGE + b"a" * PAGE
+    assert accel.load_pages(ctypes.addressof(source), b"") == b""
