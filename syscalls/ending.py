@@ -48,6 +48,7 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
     process.ended = how
     timers.forget(k, process, itimers=True)
     for task in k.tasks_of(process):
+        release_robust_list(k, task)
         k.forget(task)
     release_maker(k, process)
     others = [each for each in k.processes.values() if each.ended is None]

@@ -1,7 +1,8 @@
 """Futexes: waiting for a 32-bit word of guest memory to change, and waking who waits; futex(2), kernel/futex (read).
 
 A waiter's channel is ("futex", number of the address space, address), so waiters are found by address and woken in the
-order in which they came.  Words in memory that processes share by mapping are not recognised as the same word.
+order in which they came.  In memory that processes share, what lies behind the address takes its place, unless the call
+says FUTEX_PRIVATE_FLAG.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from syscalls.errno import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT, Sysc
 from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import read_timespec
+from syscalls.vma import SHARED
 from syscalls.waits import TIMEOUT, WOKEN, Blocked, Channel, Wait, deadline_of
 
 if TYPE_CHECKING:
@@ -26,8 +28,12 @@ ROBUST_LIST_LIMIT = 2048
 OWNER_DIED, WAITERS, TID_MASK = 0x4000_0000, 0x8000_0000, 0x3FFF_FFFF
 
 
-def channel(t: Task, addr: int) -> Channel:
-    """Return what the waiters of the word at *addr* wait on."""
+def channel(t: Task, addr: int, private: int = 0) -> Channel:
+    """Return what the waiters of the word at *addr* wait on; *private*: those of its address space alone."""
+    if not private:
+        area = t.process.space.areas.at(addr)
+        if area is not None and area.flags & SHARED and (place := t.process.mem.physical(addr)) is not None:
+            return ("shared futex", place)
     return ("futex", t.process.number, addr)
 
 
@@ -40,11 +46,14 @@ def futex(k: Kernel, t: Task, addr: int, op: int, value: int, timeout: int, addr
         return _wait(k, t, addr, op, value, timeout, value3 if command == abi.FUTEX_WAIT_BITSET else ALL)
     if addr & 3 or (command == abi.FUTEX_WAKE_BITSET and not value3):
         raise SyscallError(EINVAL)
+    private = op & abi.FUTEX_PRIVATE_FLAG
+    first = channel(t, addr, private)
     if command in REQUEUES:
-        return _requeue(k, t, addr, value, timeout, addr2, value3 if command == abi.FUTEX_CMP_REQUEUE else None)
+        expected = value3 if command == abi.FUTEX_CMP_REQUEUE else None
+        return _requeue(k, addr, first, value, timeout, addr2, channel(t, addr2, private), expected)
     if command == abi.FUTEX_WAKE_OP:
-        return _wake_op(k, t, addr, value, timeout, addr2, value3)
-    return wake(k, channel(t, addr), value, value3 if command == abi.FUTEX_WAKE_BITSET else ALL)
+        return _wake_op(k, first, value, timeout, addr2, channel(t, addr2, private), value3)
+    return wake(k, first, value, value3 if command == abi.FUTEX_WAKE_BITSET else ALL)
 
 
 def _wait(k: Kernel, t: Task, addr: int, op: int, value: int, timeout: int, bits: int) -> int:
@@ -68,7 +77,8 @@ def _wait(k: Kernel, t: Task, addr: int, op: int, value: int, timeout: int, bits
             raise SyscallError(ETIMEDOUT)
     # With a timeout it is restarted by its restart block, which is EINTR once a handler ran (kernel/futex/waitwake.c).
     what = f"futex {addr:#x}" + ("" if deadline is None else f" until {deadline} ns")
-    raise Blocked(Wait(what, (channel(t, addr),), deadline, restarts=deadline is None, data=bits))
+    on = channel(t, addr, op & abi.FUTEX_PRIVATE_FLAG)
+    raise Blocked(Wait(what, (on,), deadline, restarts=deadline is None, data=bits))
 
 
 def wake(k: Kernel, of: Channel, most: int, bits: int = ALL) -> int:
@@ -85,21 +95,23 @@ def wake(k: Kernel, of: Channel, most: int, bits: int = ALL) -> int:
     return woken
 
 
-def _requeue(k: Kernel, t: Task, addr: int, most: int, move: int, addr2: int, expected: int | None) -> int:
-    # Wake some, and let up to *move* others wait for the word at *addr2*; the count is of both.
+def _requeue(
+    k: Kernel, addr: int, first: Channel, most: int, move: int, addr2: int, second: Channel, expected: int | None
+) -> int:
+    # Wake some of *first*, and let up to *move* others wait on *second*; the count is of both.
     signed = [value - ((value & 0x8000_0000) << 1) for value in (most & ALL, move & ALL)]
     if min(signed) < 0 or addr2 & 3:
         raise SyscallError(EINVAL)
     if expected is not None and abi.U32.unpack(k.mem.read(addr, 4))[0] != expected:
         raise SyscallError(EAGAIN)
-    woken = k.wake(channel(t, addr), signed[0])
-    rest = k.scheduler.waiters(channel(t, addr))[: signed[1]]
+    woken = k.wake(first, signed[0])
+    rest = k.scheduler.waiters(first)[: signed[1]]
     for tid in rest:
-        k.scheduler.move(k.tasks[tid], channel(t, addr2))
+        k.scheduler.move(k.tasks[tid], second)
     return woken + (len(rest) if expected is not None else 0)
 
 
-def _wake_op(k: Kernel, t: Task, addr: int, most: int, most2: int, addr2: int, encoded: int) -> int:
+def _wake_op(k: Kernel, first: Channel, most: int, most2: int, addr2: int, second: Channel, encoded: int) -> int:
     if addr2 & 3:
         raise SyscallError(EINVAL)
     operation, comparison = encoded >> 28 & 7, encoded >> 24 & 15
@@ -114,8 +126,8 @@ def _wake_op(k: Kernel, t: Task, addr: int, most: int, most2: int, addr2: int, e
     signed = old - ((old & 0x8000_0000) << 1)
     holds = (signed == against, signed != against, signed < against, signed <= against, signed > against,
              signed >= against)[comparison]  # fmt: skip
-    woken = wake(k, channel(t, addr), most)
-    return woken + (wake(k, channel(t, addr2), most2 & ALL) if holds else 0)
+    woken = wake(k, first, most)
+    return woken + (wake(k, second, most2 & ALL) if holds else 0)
 
 
 def _signed12(value: int) -> int:
@@ -150,15 +162,16 @@ def release_robust_list(k: Kernel, t: Task) -> None:
     """
     if not t.robust_list:
         return
+    mem = t.process.mem
     try:
-        entry, offset, pending = abi.ROBUST_LIST_HEAD.unpack(k.mem.read(t.robust_list, abi.ROBUST_LIST_HEAD_SIZE))
+        entry, offset, pending = abi.ROBUST_LIST_HEAD.unpack(mem.read(t.robust_list, abi.ROBUST_LIST_HEAD_SIZE))
         locks = []
         for _ in range(ROBUST_LIST_LIMIT):
             if entry & ~1 == t.robust_list:
                 break
             if entry & ~1 != pending & ~1:
                 locks.append((entry & ~1) + offset)
-            (entry,) = abi.U64.unpack(k.mem.read(entry & ~1, 8))
+            (entry,) = abi.U64.unpack(mem.read(entry & ~1, 8))
         if pending & ~1:
             locks.append((pending & ~1) + offset)
         for addr in locks:
@@ -168,8 +181,9 @@ def release_robust_list(k: Kernel, t: Task) -> None:
 
 
 def _release(k: Kernel, t: Task, addr: int) -> None:
-    (word,) = abi.U32.unpack(k.mem.read(addr, 4))
+    mem = t.process.mem
+    (word,) = abi.U32.unpack(mem.read(addr, 4))
     if word & TID_MASK == t.tid:
-        k.mem.write(addr, abi.U32.pack(word & WAITERS | OWNER_DIED))
+        mem.write(addr, abi.U32.pack(word & WAITERS | OWNER_DIED))
         if word & WAITERS:
             k.wake(channel(t, addr), 1)

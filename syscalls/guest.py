@@ -64,6 +64,10 @@ class GuestMemory(Protocol):
         """Make every mapped page of the range read as zero again (MADV_DONTNEED)."""
         ...
 
+    def physical(self, addr: int) -> int | None:
+        """Return a number for what lies at *addr*, the same in each memory that shares it; None while nothing does."""
+        ...
+
     def resident(self, addr: int, n_pages: int) -> bytes:
         """Return a byte for each hardware page from *addr* on: 1 where a frame is behind it, else 0."""
         ...

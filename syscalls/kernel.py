@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from syscalls import abi, release, turns
+from syscalls import abi, futex, release, turns
 from syscalls.buffers import capture, store
 from syscalls.delivery import restore_mask
 from syscalls.ending import end_process
@@ -457,12 +457,14 @@ class Kernel:
         del self.tasks[task.tid]
         task.ended = True
         self.gone.append(task)
-        if task.clear_child_tid:
+        mem = task.process.mem
+        # mm_release: only where somebody is left who has the memory, too.
+        if task.clear_child_tid and any(each.process.mem is mem for each in self.tasks.values()):
             try:
-                task.process.mem.write(task.clear_child_tid, bytes(4))
+                mem.write(task.clear_child_tid, bytes(4))
             except GuestFault:
                 return  # as the kernel does: the thread is gone, nobody is left to tell
-            self.wake(("futex", task.process.number, task.clear_child_tid), 1)
+            self.wake(futex.channel(task, task.clear_child_tid), 1)
 
     @property
     def tree(self) -> Tree:

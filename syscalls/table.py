@@ -127,8 +127,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(160, "setrlimit", (RESOURCE, in_struct("rlimit", 16)), ZERO, process.setrlimit),
     Syscall(201, "time", (out_struct("time_t", 8),), NUMBER, time.time),
     Syscall(202, "futex", (ADDR, FUTEX, UINT, ADDR, ADDR, UINT), NUMBER, futex.futex, PARTIAL,
-            "All but those with priority inheritance, which are ENOSYS; a word in memory shared by mapping is each "
-            "process's own."),
+            "All but those with priority inheritance, which are ENOSYS."),
     Syscall(203, "sched_setaffinity", (PID, UINT, in_buf(1)), ZERO, sched.sched_setaffinity),
     Syscall(204, "sched_getaffinity", (PID, UINT, out_set(1)), COUNT, sched.sched_getaffinity),
     Syscall(217, "getdents64", (FD, out_buf(2), UINT), COUNT, listing.getdents64),

@@ -149,15 +149,15 @@ def test_shared_mappings_of_one_file_see_each_other() -> None:
     assert [data for _, data in machine.kernel.output] == everything
 
 
-@pytest.mark.parametrize("name", ["holding", "signalfd"])
-def test_programs_with_threads_and_files(name: str) -> None:
-    """A call that waits keeps its file, whatever gets its number meanwhile; signals that are read from descriptors."""
+@pytest.mark.parametrize("name", ["holding", "signalfd", "sharedfutex"])
+def test_programs_with_threads_and_files(name: str, tmp_path: Path) -> None:
+    """Waiting calls keep their files, whatever gets the number; signals are read; processes share words."""
     base = ("-static", "-O1", "-w", "-pthread")
     path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=base)
-    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
 
     outcome, here = run_static(path)
 
     assert outcome.exit_status == 0, outcome
-    assert len(there.splitlines()) > 20
+    assert len(there.splitlines()) > 15
     assert here.splitlines() == there.splitlines()

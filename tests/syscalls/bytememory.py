@@ -106,6 +106,10 @@ class ByteMemory:
         for page in self._within(addr, size):
             self.pages.pop(page, None)
 
+    def physical(self, addr: int) -> int | None:
+        page = self.pages.get(addr // PAGE)
+        return None if page is None else id(page) * PAGE + addr % PAGE
+
     def resident(self, addr: int, n_pages: int) -> bytes:
         return bytes(page in self.pages for page in range(addr // PAGE, addr // PAGE + n_pages))
 
