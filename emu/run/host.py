@@ -3,8 +3,9 @@
 Standard input is waited for when no task of the guest can run, and before virtual time jumps: how fast it comes
 changes nothing that the guest can see.  A guest that asks for it without waiting is let wait a moment once, which is
 enough for a file or a writer that does not pause, and told what there is after that.  Only at a terminal, where
-somebody types, time passes as it does for him, and who waits for keys gets them while others run.  No more of it is
-read than the guest asks for: the rest is for whoever reads after it.
+somebody types, time passes as it does for him, and who waits for keys gets them while others run.  A read gets what is
+there, as from a pipe; where that is much, the rest of what it wants, if it follows at once.  No more is read than the
+guest asks for: the rest is for whoever reads after it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ FORWARDED = (
 FROM_KEYS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 """What a terminal sends to the processes in its foreground."""
 NS = 1_000_000_000
-MOMENT_S = 0.1  # for a writer to go on writing
+MOMENT_S, PAUSE_S = 0.1, 0.03  # for a writer to begin, and to go on writing
+PIPE_BUF, LARGEST_READ = 4096, 1 << 16
 
 
 def write(fd: int, data: bytes) -> None:
@@ -51,6 +53,7 @@ class Host:
         self._send: Callable[[int], None] = lambda _: None
         self._kernel: Kernel
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._paused = False  # whoever writes did not go on at once when the last was read
         self._asked = False  # there was a moment for more to come since the last was read
         self._own: Own | None = None  # the terminal, if the guest has one
         self._terminal = False
@@ -109,13 +112,26 @@ class Host:
             self._kernel.input_arrived()
 
     def _fetch(self, size: int) -> None:
-        # Read what the host has, which is something, or the end.
+        # Read what the host has, which is something, or the end; of a writer that goes on writing, all that is wanted.
         self._readable = self._asked = False
+        self._data, wanted = b"", min(size, LARGEST_READ)
         try:
-            self._data = os.read(0, min(size, 1 << 16))
+            while len(self._data) < wanted and (not self._data or self._more_comes()):
+                part = os.read(0, wanted - len(self._data))
+                self._data += part
+                if not part:
+                    break
         except OSError:  # closed, or not open for reading: for the guest it has ended
-            self._data = b""
+            pass
         self._ended = not self._data
+
+    def _more_comes(self) -> bool:
+        # What is long comes in pieces, which are as long as the writer is scheduled; once it paused, what is short is a
+        # message.
+        if self._terminal or (self._paused and len(self._data) < PIPE_BUF):
+            return False
+        self._paused = not self._select(PAUSE_S)
+        return not self._paused
 
     def idle(self, deadline: int | None) -> bool:
         """Wait for what a task of the guest waits for from outside; False when none does.  *deadline*: monotonic ns."""

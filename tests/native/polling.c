@@ -1,4 +1,4 @@
-/* Asks whether there is standard input, without ever waiting for it, in the way that its argument names.
+/* Asks whether there is standard input, without ever waiting for it, in the way that its argument names; or waits.
  *
  * Built with: gcc -static -O1 -w, and the C library.
  */
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	long nothing = 0, bytes = 0;
-	char data[4096];
+	static char data[65536];
 	int count;
 
 	epfd = epoll_create1(0);
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	printf("type\n");
 	fflush(stdout);
 	for (;;) {
-		if (strcmp(argv[1], "read") && !there(argv[1])) {
+		if (strcmp(argv[1], "read") && strcmp(argv[1], "wait") && !there(argv[1])) {
 			nothing++;
 			continue;
 		}

@@ -68,3 +68,31 @@ def test_input_given_in_full_is_never_missing(program: Path, tmp_path: Path, way
         records.append(record.read_bytes())
 
     assert len(set(records)) == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.002], ids=["as fast as it can", "in pieces"])
+def test_how_a_writer_is_scheduled_changes_nothing(program: Path, tmp_path: Path, pause: float) -> None:
+    """Large reads of a pipe bring what large reads of a file do, however the writer comes to write."""
+    data, given = bytes(range(256)) * 4000, tmp_path / "input"
+    given.write_bytes(data)
+    records = []
+    for number in range(3):
+        record = tmp_path / f"{number}.json"
+        command = [*RT0, "--record", str(record), str(program), "wait"]
+        if number == 0:
+            with given.open("rb") as file:
+                done = subprocess.run(command, stdin=file, capture_output=True, check=True, timeout=60).stdout
+        else:
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                for start in range(0, len(data), 10_000):
+                    process.stdin.write(data[start : start + 10_000])
+                    process.stdin.flush()
+                    time.sleep(pause)
+                process.stdin.close()
+                done = process.stdout.read()
+        assert b"1024000 bytes" in done
+        records.append(record.read_bytes())
+
+    assert len(set(records)) == 1
