@@ -289,6 +289,13 @@ class AddressSpace:
     def move(self, old: Vma, new: int, size: int, keep_old: bool) -> None:
         """Move the pages of *old* to *new*, an area of *size* bytes; only pages with contents are copied."""
         target = old._replace(start=new, end=new + size)
+        if self._move_shared(old, target):
+            if keep_old:
+                self.discard(old)
+            else:
+                self.unmap(old.start, old.end)
+            self.peak = max(self.peak, self.areas.size)
+            return
         contents = self._contents(old, min(old.end - old.start, size))
         if keep_old:
             self.discard(old)
@@ -301,6 +308,20 @@ class AddressSpace:
             contents.insert(0, (0, data))
         self._fill(target, size, contents)
         self.peak = max(self.peak, self.areas.size)
+
+    def _move_shared(self, old: Vma, target: Vma) -> bool:
+        # Let *target* have the very pages of *old*, if that is a shared mapping of a file: others may have them too.
+        if not old.flags & SHARED or old.backing is None or old.backing.stored is None:
+            return False
+        size = min(old.end - old.start, target.end - target.start)
+        filled = min(shared.end_of(old) - old.start, size)
+        self.unmap(target.start, target.end)
+        if filled <= 0 or not self.mem.alias(target.start, filled, old.prot, self.mem, old.start):
+            return False
+        self.areas.insert(target)
+        if size < target.end - target.start:
+            self._load(target.clip(target.start + size, target.end))
+        return True
 
     def _contents(self, area: Vma, size: int) -> list[tuple[int, bytes]]:
         # The offset and bytes of each run of pages of *area* that have any.

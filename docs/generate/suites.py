@@ -123,9 +123,22 @@ def absent() -> str:
     return ", ".join(missing) or "none"
 
 
+def runtime() -> str:
+    """How much of the runtime's own tests is the same, release by release."""
+    parts = []
+    for release in RELEASES:
+        row = _row(release, "runtime")
+        if row is not None:
+            said = _counts(row["emulated"]["verdicts"])
+            share = 100 * row["same"] / row["tests"]
+            parts.append(f"{number(row['same'])} of {number(row['tests'])} ({share:.1f} %) of {release} ({said})")
+    return " and ".join(parts) or MARK
+
+
 FACTS: Mapping[str, Callable[..., str]] = {
     "overview": overview,
     "packages": packages,
     "differences": differences,
     "absent": absent,
+    "runtime": runtime,
 }

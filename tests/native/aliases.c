@@ -104,6 +104,25 @@ int main(int argc, char **argv)
 	look("written where it was cut", 3 * PAGE);
 
 	block = mmap(0, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	map[1] = mremap(map[1], 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, block + PAGE);
+	map[1][16] = 'r';
+	map[0][17] = 's';
+	look("moved", 16);
+	look("stored beside it", 17);
+	map[4] = shared(0, 4 * PAGE, RW, 0);
+	map[4][18] = 't';
+	look("a new one", 18);
+	map[1] = mremap(map[1], 4 * PAGE, 2 * PAGE, MREMAP_MAYMOVE);
+	mmap(map[1] + 2 * PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	map[1] = mremap(map[1], 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+	map[1][19] = 'u';
+	map[1][3 * PAGE + 19] = 'v';
+	look("shrunk and grown", 19);
+	munmap(map[4], 4 * PAGE);
+	map[4] = 0;
+	look("its other end", 3 * PAGE + 19);
+
+	block = mmap(0, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map[4] = shared(block, 4 * PAGE, RW, 0);
 	map[5] = shared(block + 4 * PAGE, 4 * PAGE, RW, 0);
 	memcpy(block + 4 * PAGE - 2, "ring", 4);
