@@ -4,7 +4,8 @@ The pages of a mapping are copies of the file's, so the two are brought together
 file is read, written or resized by a call, before a mapping goes or changes its permissions, and by msync.  A page of a
 mapping that differs from the file's was stored to by the guest, as everything that calls write is put into all mappings
 at once.  Shared mappings of the same part of a file have the same pages, and see each other at once; where two show
-different parts, of which some pages are the same, they do not between calls.  A private mapping keeps what it had when it was made, but for pages behind the file's end: those come and go with it.
+different parts, of which some pages are the same, they do not between calls.  A private mapping keeps what it had when
+it was made, but for pages behind the file's end: those come and go with it.
 """
 
 from __future__ import annotations
