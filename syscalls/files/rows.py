@@ -78,7 +78,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(259, "mknodat", (DIRFD, PATH, MODE, UINT), ZERO, entries.mknodat, PARTIAL, KINDS),
     Syscall(260, "fchownat", (DIRFD, PATH, ID, ID, AT_FLAGS), ZERO, attributes.fchownat),
     Syscall(261, "futimesat", (DIRFD, PATH_OR_NULL, TIMEVALS), ZERO, attributes.futimesat),
-    Syscall(263, "unlinkat", (DIRFD, PATH, AT_FLAGS), ZERO, entries.unlinkat),
+    Syscall(263, "unlinkat", (DIRFD, PATH, flags("flags", "AT_REMOVE")), ZERO, entries.unlinkat),
     Syscall(264, "renameat", (DIRFD, PATH, DIRFD, PATH), ZERO, entries.renameat),
     Syscall(265, "linkat", (DIRFD, PATH, DIRFD, PATH, AT_FLAGS), ZERO, entries.linkat),
     Syscall(266, "symlinkat", (PATH, DIRFD, PATH), ZERO, entries.symlinkat),

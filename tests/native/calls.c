@@ -103,6 +103,7 @@ static void files(void)
 		;
 	closedir(dir);
 	rmdir("folder");
+	unlinkat(AT_FDCWD, "folder", AT_REMOVEDIR);
 	unlink("file");
 	dup2(fd, 21);
 	dup3(fd, 22, O_CLOEXEC);
