@@ -107,7 +107,7 @@ def measure(program: str, tier: str, rounds: int) -> Rate:
 def snapshots(program: str) -> list[str]:
     """What it takes to take and restore a snapshot of *program*, in a sentence for each of two moments."""
     image = load(store.path(program))
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     stop = entry_of(image, "runtime.mstart") + machine.loaded.bias
     said, moments = [], {}
     for name in ("runtime.osinit", "runtime.mstart"):

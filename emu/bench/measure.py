@@ -31,7 +31,7 @@ def run(image: Image, world: World) -> tuple[Image, World, Machine, Meter]:
     stop = image.function(MSTART)
     if stop is None:
         raise UnknownFunction(f"{image.name} has no function {MSTART}")
-    machine = Machine(image, world)
+    machine = Machine(image, world, profiled=True)
     meter = Meter(machine, image)
     outcome = machine.run(stop.entry + machine.loaded.bias, MSTART)
     meter.finish()

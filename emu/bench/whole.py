@@ -51,7 +51,7 @@ def run(image: Image, world: World) -> tuple[Machine, Meter, Measured]:
     """
     startup = measure(image, world)
     rows = init_rows(image)
-    machine = Machine(image, world)
+    machine = Machine(image, world, profiled=True)
     meter = Meter(machine, image, (*ROWS, *rows))
     _reach(machine, image, MSTART)
     meter.mark()

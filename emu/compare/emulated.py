@@ -30,7 +30,7 @@ class Emulated:
 
 def emulate(image: Image, world: World, stop: Function, time: SharedTime) -> Emulated:
     """Boot *image* in *world* up to *stop*, keeping in *time* when it asked for the time."""
-    machine = Machine(image, world)
+    machine = Machine(image, world, profiled=True)
     machine.kernel.clock = Clock(world, time.recorded(machine.instructions))
     watch = Capture(machine, image)
     bias = machine.loaded.bias

@@ -126,7 +126,7 @@ class Target:
         self._prepare()
 
     def _prepare(self) -> None:
-        self.machine = Machine(self.image, self.world)
+        self.machine = Machine(self.image, self.world, profiled=True)
         self._reader = Reader(self.machine, self.image)
         self._places = list(self._integers())
         self._nothing = self.machine.counter.state()

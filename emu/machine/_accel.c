@@ -59,11 +59,15 @@ static void counter_dealloc(PyObject *self)
 
 #define METHOD(name) static PyObject *counter_##name(PyObject *self, PyObject *arg)
 #define ENGINE Engine *e = ((Counter *)self)->e; (void)arg
+#define PROFILED \
+    ENGINE; \
+    if (e->totals_only) \
+        return PyErr_Format(PyExc_RuntimeError, "this counter was told to count totals only")
 
 METHOD(instructions) { ENGINE; return PyLong_FromLongLong(instructions(e)); }
 METHOD(block_pc) { ENGINE; return PyLong_FromUnsignedLongLong(e->current->pc); }
 METHOD(block_size) { ENGINE; return PyLong_FromLong(e->current->icount); }
-METHOD(limit_reached) { ENGINE; return PyBool_FromLong(instructions(e) >= e->limit + (e->due ? DUE : 0)); }
+METHOD(limit_reached) { ENGINE; return PyBool_FromLong(instructions(e) >= e->limit + (e->due ? LANES * DUE : 0)); }
 
 METHOD(instructions_at)
 {
@@ -120,11 +124,15 @@ METHOD(request_stop)
     Py_RETURN_NONE;
 }
 
+METHOD(count_totals_only) { ENGINE; e->totals_only = true; Py_RETURN_NONE; }
+
+METHOD(repeat_in_bulk) { ENGINE; e->bulk = true; Py_RETURN_NONE; }
+
 METHOD(settle) { ENGINE; e->stop_wanted = false; Py_RETURN_NONE; }
 
 METHOD(blocks)
 {
-    ENGINE;
+    PROFILED;
     int64_t sum = 0;
     for (uint32_t i = 0; i < e->n_records; i++) {
         Record *r = record_at(e, i);
@@ -135,7 +143,7 @@ METHOD(blocks)
 
 METHOD(profile)
 {
-    ENGINE;
+    PROFILED;
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list && i < e->n_records; i++) {
         Record *r = record_at(e, i);
@@ -163,12 +171,13 @@ PyDoc_STRVAR(state_doc, "state() -> bytes\n\nWhat was counted so far, for restor
 METHOD(state)
 {
     ENGINE;
-    Py_ssize_t size = (Py_ssize_t)((1 + (size_t)e->n_records) * sizeof(int64_t));
+    uint32_t n = e->totals_only ? 0 : e->n_records;
+    Py_ssize_t size = (Py_ssize_t)((1 + (size_t)n) * sizeof(int64_t));
     int64_t *state = malloc((size_t)size);
     if (!state)
         return PyErr_NoMemory();
     state[0] = instructions(e) + e->current->icount;
-    for (uint32_t i = 0; i < e->n_records; i++)
+    for (uint32_t i = 0; i < n; i++)
         state[1 + i] = record_at(e, i)->executions;
     PyObject *result = PyBytes_FromStringAndSize((char *)state, size);
     free(state);
@@ -189,7 +198,7 @@ METHOD(restore)
     Py_ssize_t n = size / (Py_ssize_t)sizeof *state - 1;
     if (n < 0 || n > (Py_ssize_t)e->n_records)
         return PyErr_Format(PyExc_ValueError, "no state of this counter");
-    for (uint32_t i = 0; i < e->n_records; i++)
+    for (uint32_t i = 0; !e->totals_only && i < e->n_records; i++)
         record_at(e, i)->executions = (Py_ssize_t)i < n ? state[1 + i] : 0;
     begin_at(e, state[0]);
     Py_RETURN_NONE;
@@ -201,7 +210,7 @@ most 255.");
 
 METHOD(executed)
 {
-    ENGINE;
+    PROFILED;
     char *bytes;
     Py_ssize_t size;
     if (PyBytes_AsStringAndSize(arg, &bytes, &size))
@@ -258,6 +267,8 @@ static PyMethodDef counter_methods[] = {
     {"watch", counter_watch, METH_O, NULL},
     {"unwatch", counter_unwatch, METH_O, NULL},
     {"request_stop", counter_request_stop, METH_NOARGS, NULL},
+    {"count_totals_only", counter_count_totals_only, METH_NOARGS, NULL},
+    {"repeat_in_bulk", counter_repeat_in_bulk, METH_NOARGS, NULL},
     {"settle", counter_settle, METH_NOARGS, NULL},
     {"blocks", counter_blocks, METH_NOARGS, NULL},
     {"profile", counter_profile, METH_NOARGS, NULL},

@@ -59,14 +59,20 @@ def ram_size(image: Loadable, world: World) -> int:
 class Machine:
     """One guest.  *image* is loaded and the CPU stands before its first instruction."""
 
-    def __init__(self, image: Loadable, world: World) -> None:
-        """Load *image*; raise WorldError if *world* has no room for it, or for its arguments."""
+    def __init__(self, image: Loadable, world: World, *, profiled: bool = False) -> None:
+        """Load *image*; raise WorldError if *world* has no room for it, or for its arguments.
+
+        Only if it is *profiled* may :attr:`counter` be asked about single blocks.
+        """
         self.image = image
         self.ram = Ram(ram_size(image, world))
         self.base = Base(image, self.ram)
         self._first = self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
         self.engine = Engine(self.ram, self.pages.root)
         self.counter: Counter = self.engine.counter
+        self.counter.repeat_in_bulk()
+        if not profiled:
+            self.counter.count_totals_only()
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
         self.contexts = Contexts(self.engine)

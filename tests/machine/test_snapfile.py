@@ -33,7 +33,7 @@ from emu.machine.machine import Machine
 from syscalls.world import World
 from tests.booted import image_of
 from tests.machine.test_snapshot import everything, run_to
-machine = Machine(image_of(), World())
+machine = Machine(image_of(), World(), profiled=True)
 snapfile.from_file(Path(sys.argv[1]), machine)
 outcome = run_to(machine, MSTART)
 seen = everything(machine)
@@ -50,7 +50,7 @@ def image() -> Image:
 @pytest.fixture
 def written(image: Image, tmp_path: Path) -> Path:
     """A snapshot in the middle of a file's being read: an open descriptor, and calls that were made."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     machine.before_call = lambda nr, _: nr == NUMBERS["read"]
     assert run_to(machine, MSTART).at == "read"
     path = tmp_path / "reading.snapshot"
@@ -65,7 +65,7 @@ def without_profile(machine: Machine) -> dict[str, Any]:
 
 def test_another_machine_goes_on(image: Image, written: Path) -> None:
     """As a cold start would have, and again from the snapshot that reading it returned."""
-    whole, other = Machine(image, World()), Machine(image, World())
+    whole, other = Machine(image, World(), profiled=True), Machine(image, World(), profiled=True)
     run_to(whole, MSTART)
     taken = snapfile.from_file(written, other)
     assert other.kernel.files.fds() == [0, 1, 2, 3]
@@ -78,7 +78,7 @@ def test_another_machine_goes_on(image: Image, written: Path) -> None:
 
 def test_a_file_written_again_is_the_same(image: Image, written: Path, tmp_path: Path) -> None:
     """Byte for byte: nothing is lost on the way."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     taken = snapfile.from_file(written, machine)
     snapfile.to_file(machine, taken, tmp_path / "again")
 
@@ -88,7 +88,7 @@ def test_a_file_written_again_is_the_same(image: Image, written: Path, tmp_path:
 @pytest.mark.parametrize("accel", ["0", "1"])
 def test_another_process_goes_on(image: Image, written: Path, accel: str) -> None:
     """With and without the accelerator."""
-    whole = Machine(image, World())
+    whole = Machine(image, World(), profiled=True)
     run_to(whole, MSTART)
     seen = everything(whole)
     calls = [(e.name, e.args, e.result, e.detail) for e in seen["calls"]]
@@ -101,7 +101,7 @@ def test_another_process_goes_on(image: Image, written: Path, accel: str) -> Non
 def test_other_moments_and_programs(binary: Callable[[str], Path], tmp_path: Path) -> None:
     """At a function of a position-independent program, after the run of which nothing is left."""
     image = image_of(binary("hello-1.21.13-pie"))
-    machine, other = Machine(image, World()), Machine(image, World())
+    machine, other = Machine(image, World(), profiled=True), Machine(image, World(), profiled=True)
     run_to(machine, "runtime.schedinit")
     taken = snapshot.take(machine)
     run_to(machine, MSTART)
@@ -131,7 +131,7 @@ def edited(content: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
 def refused(path: Path, content: bytes, image: Image, world: World | None = None) -> str:
     """The one line with which *content* is refused; the machine is as new afterwards."""
     path.write_bytes(content)
-    machine = Machine(image, world or World())
+    machine = Machine(image, world or World(), profiled=True)
     with pytest.raises(SnapshotError) as error:
         snapfile.from_file(path, machine)
     assert run_to(machine, MSTART).kind == "reached"
@@ -149,7 +149,7 @@ def test_files_for_others_are_refused(image: Image, written: Path, binary: Calla
     assert refused(written, content[:7] + b"\x02" + content[8:], image).startswith("a snapshot of version 02")
     assert refused(written, b"\x7fELF", image) == "not a snapshot"
     with pytest.raises(SnapshotError, match="nowhere: No such file"):
-        snapfile.from_file(Path("nowhere"), Machine(image, World()))
+        snapfile.from_file(Path("nowhere"), Machine(image, World(), profiled=True))
 
 
 def test_damaged_files_are_refused(image: Image, written: Path) -> None:

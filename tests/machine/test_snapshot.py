@@ -82,7 +82,7 @@ def image() -> Image:
 @pytest.fixture(scope="module")
 def cold(image: Image) -> dict[str, Any]:
     """What a new machine has done when it reaches mstart."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     assert run_to(machine, MSTART).kind == "reached"
     return everything(machine)
 
@@ -92,7 +92,7 @@ def test_run_from_a_snapshot_is_the_run_from_the_start(
     image: Image, cold: dict[str, Any], function: str | None
 ) -> None:
     """From the entry point or any function on, twice, with what ran in between undone."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     if function is not None:
         assert run_to(machine, function).kind == "reached"
     taken = snapshot.take(machine)
@@ -104,7 +104,7 @@ def test_run_from_a_snapshot_is_the_run_from_the_start(
 
 def test_nested_snapshots_are_restored_in_any_order(image: Image, cold: dict[str, Any]) -> None:
     """Each leads to its own next one, whatever was restored before it."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     moments: list[tuple[snapshot.Snapshot, dict[str, Any]]] = []
     for function in STEPS:
         run_to(machine, function)
@@ -124,7 +124,7 @@ def test_nested_snapshots_are_restored_in_any_order(image: Image, cold: dict[str
 @pytest.mark.parametrize("name", ["arch_prctl", "sched_getaffinity", "openat", "read", "mmap"])
 def test_run_stops_before_a_call_and_goes_on(image: Image, cold: dict[str, Any], name: str) -> None:
     """The call is yet to be made, and once it is, nothing tells that there was a stop, not even the clock."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     machine.before_call = lambda nr, _: nr == NUMBERS[name]
     outcome = run_to(machine, MSTART)
     assert (outcome.kind, outcome.at) == ("reached", name)
@@ -142,7 +142,7 @@ def test_run_stops_before_a_call_and_goes_on(image: Image, cold: dict[str, Any],
 
 def test_every_call_can_be_stopped_before(image: Image, cold: dict[str, Any]) -> None:
     """A run with a stop and a snapshot before each of its calls ends as one without."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     machine.before_call = lambda *_: True
     stops = 0
     while run_to(machine, MSTART).at != MSTART:
@@ -155,7 +155,7 @@ def test_every_call_can_be_stopped_before(image: Image, cold: dict[str, Any]) ->
 
 def test_snapshot_of_another_run_is_refused(image: Image) -> None:
     """A machine that began anew since does not take it."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     taken = snapshot.take(machine)
     machine.begin_anew(World())
     with pytest.raises(ValueError, match="another run"):
@@ -164,7 +164,7 @@ def test_snapshot_of_another_run_is_refused(image: Image) -> None:
 
 def test_machine_begins_anew_after_a_restore(image: Image, cold: dict[str, Any]) -> None:
     """Restoring leaves nothing behind that a later boot on the same machine could see."""
-    machine = Machine(image, World())
+    machine = Machine(image, World(), profiled=True)
     run_to(machine, "runtime.osinit")
     taken = snapshot.take(machine)
     run_to(machine, MSTART)
@@ -178,7 +178,7 @@ def test_machine_begins_anew_after_a_restore(image: Image, cold: dict[str, Any])
 def test_other_programs_too(binary: Callable[[str], Path], name: str) -> None:
     """Go 1.13.8, and a position-independent executable."""
     program = image_of(binary(name))
-    first, second = Machine(program, World()), Machine(program, World())
+    first, second = Machine(program, World(), profiled=True), Machine(program, World(), profiled=True)
     run_to(first, MSTART)
     run_to(second, "runtime.schedinit")
     taken = snapshot.take(second)
