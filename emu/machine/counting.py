@@ -64,8 +64,9 @@ class Counter(Protocol):
         ...
 
     def count_totals_only(self) -> None:
-        """Keep no account of single blocks, before anything ran: :meth:`blocks`, :meth:`profile`, :meth:`executed` fail.
+        """Keep no account of single blocks from now on, before anything ran.
 
+        :meth:`blocks`, :meth:`profile` and ``executed`` may raise RuntimeError then.
         It is a tenth of the time of Go's test binaries (measured).
         """
         ...

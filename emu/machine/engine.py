@@ -93,7 +93,7 @@ class NativeRegisters(Registers):
 class Engine:
     """One Unicorn CPU over *ram* with the page tables at physical address *root*."""
 
-    def __init__(self, ram: Ram, root: int) -> None:
+    def __init__(self, ram: Ram, root: int, *, profiled: bool = True) -> None:
         accel.load()  # before the library: see there
         self._callbacks: list[Any] = []
         self.uc = Core()
@@ -111,6 +111,9 @@ class Engine:
         )  # one for all: each takes 10 us to make
         counting: Any = accel.counter(self.uc)
         self.counter: Counter = counting
+        self.counter.repeat_in_bulk()
+        if not profiled:
+            self.counter.count_totals_only()
         self._watcher: Any = counting if accel.native() else None
         if self._watcher:
             self._watcher.on_watched(ctypes.cast(self._block_callback, ctypes.c_void_p).value)

@@ -61,18 +61,14 @@ class Machine:
 
     def __init__(self, image: Loadable, world: World, *, profiled: bool = False) -> None:
         """Load *image*; raise WorldError if *world* has no room for it, or for its arguments.
-
-        Only if it is *profiled* may :attr:`counter` be asked about single blocks.
+        Only if *profiled* may :attr:`counter` be asked about single blocks.
         """
         self.image = image
         self.ram = Ram(ram_size(image, world))
         self.base = Base(image, self.ram)
         self._first = self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
-        self.engine = Engine(self.ram, self.pages.root)
+        self.engine = Engine(self.ram, self.pages.root, profiled=profiled)
         self.counter: Counter = self.engine.counter
-        self.counter.repeat_in_bulk()
-        if not profiled:
-            self.counter.count_totals_only()
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
         self.contexts = Contexts(self.engine)

@@ -62,9 +62,9 @@ def test_snapshots_keep_the_time_that_calls_took(binary: Callable[[str], Path]) 
     """What follows a restored one is what follows a cold start; less of a limit on time is left."""
     image = image_of(binary("hello-1.27.3"))
     world = lasting(World())
-    cold = Machine(image, world)
+    cold = Machine(image, world, profiled=True)
     assert run_to(cold, "main.main").kind == "reached"
-    machine = Machine(image, world)
+    machine = Machine(image, world, profiled=True)
     run_to(machine, "runtime.procresize")
     taken = snapshot.take(machine)
     for _ in range(2):
