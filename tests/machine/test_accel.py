@@ -289,7 +289,7 @@ def test_reset_starts_from_zero(plain: bool) -> None:
 
 
 def test_engines_are_counted_apart() -> None:
-    """Two counted engines and one that is not, run in turns, do not disturb each other."""
+    """Two counted engines and one that is not, in turns, do not disturb each other."""
     first, second = Bare(b"\x90" * 5), Bare(b"\x90" * 5)
     uncounted = Bare(b"\x90" * 5, plain=True)
     for bare, end in ((first, 2), (second, 5), (uncounted, 4), (first, 5)):
@@ -335,8 +335,13 @@ def trace(code: bytes, plain: bool, step: int | None, bulk: bool = False) -> Ite
         except unicorn.UcError as caught:
             error = caught.errno
             bare.counter.settle()
-        rip = bare.read("rip")
-        yield rip, bare.total(), bare.counter.limit_reached(), error, *map(bare.read, ("rsp", "rcx", "rdi", "rflags"))
+        yield (
+            (rip := bare.read("rip")),
+            bare.total(),
+            bare.counter.limit_reached(),
+            error,
+            *map(bare.read, ("rsp", "rcx", "rdi", "rflags")),
+        )
         if rip == CODE + len(code) or error:
             break
     yield bare.counter.blocks(), sorted(bare.counter.profile()), bare.faults, bare.counts_at_faults

@@ -16,7 +16,7 @@ INSTRUCTIONS = [
 
 
 def strings(seed: int) -> bytes:
-    """Repeated MOVS and STOS of every element, long and short, over pages and each other, both ways, into a hole too."""
+    """Repeated MOVS and STOS of each size, long and short, over pages and each other, both ways, into a hole."""
     rng = random.Random(seed)
     code = bytearray.fromhex("48b8") + rng.randbytes(8)
     for _ in range(30):
