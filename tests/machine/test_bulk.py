@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.machine.bare import CODE, DATA, HOLE, Bare
-from tests.machine.test_accel import trace
+from tests.machine.programs import trace
 
 INSTRUCTIONS = [
     bytes.fromhex(code)
