@@ -6,12 +6,13 @@ import fcntl
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from fixtures.build import goroot
 from fixtures.gobuild import go
 from fixtures.native import compile_program
 from syscalls import abi
+from tests.conftest import ON_CI
 
 RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
 WINDOW = (33, 101)
@@ -35,26 +37,26 @@ Typing = Sequence[tuple[bytes, bytes]]
 class Screen:
     """A terminal with a program in it."""
 
-    def __init__(self, command: Sequence[str | Path], piped: Sequence[int] = ()) -> None:
-        """Start *command* with the terminal for all its streams but those *piped*, which are pipes."""
+    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+        """Start *command* with the terminal for its streams."""
         self.fd, below = os.openpty()
         fcntl.ioctl(below, abi.TIOCSWINSZ, abi.WINSIZE.pack(*WINDOW, 0, 0))
         self.before = termios.tcgetattr(below)
-        streams = [subprocess.PIPE if fd in piped else below for fd in range(3)]
         self.process = subprocess.Popen(
-            command, stdin=streams[0], stdout=streams[1], stderr=streams[2], start_new_session=True,
+            command, stdin=below, stdout=below, stderr=below, start_new_session=True, env=env,
             preexec_fn=lambda: fcntl.ioctl(below, abi.TIOCSCTTY, 0),  # noqa: PLW1509 - there are no threads
         )  # fmt: skip
         self._below = below  # kept, so that the settings can be asked for at the end
-        self.seen = b""
+        self.seen, self._after = b"", 0
 
     def until(self, text: bytes) -> None:
         """Read until *text* was shown, after what was waited for before."""
-        start, end = len(self.seen), time.monotonic() + DEADLINE_S
-        while text not in self.seen[start:]:
+        end = time.monotonic() + DEADLINE_S
+        while (found := self.seen.find(text, self._after)) < 0:
             if not select.select([self.fd], [], [], max(end - time.monotonic(), 0))[0]:
                 raise AssertionError(f"{text!r} does not come after {self.seen!r}")
             self.seen += os.read(self.fd, 4096)
+        self._after = found + len(text)
 
     def type(self, data: bytes) -> None:
         """Type *data*."""
@@ -80,9 +82,11 @@ class Screen:
             os.close(self._below)
 
 
-def played(command: Sequence[str | Path], typing: Typing) -> tuple[str, int, bool]:
+def played(
+    command: Sequence[str | Path], typing: Typing, env: Mapping[str, str] | None = None
+) -> tuple[str, int, bool]:
     """What *command* shows, how it ends, and whether it left the terminal set as it was."""
-    screen = Screen(command)
+    screen = Screen(command, env)
     try:
         for text, keys in typing:
             screen.until(text)
@@ -173,3 +177,57 @@ def test_the_terminal_is_put_back_however_it_ends(how: str) -> None:
         assert screen.settings() == screen.before
     finally:
         screen.close()
+
+
+@pytest.fixture
+def busybox() -> str:
+    """A shell, an editor and more in one static program."""
+    found = shutil.which("busybox")
+    if found is None:
+        assert not ON_CI, "busybox is not installed"
+        pytest.skip("busybox is not installed (apt-get install busybox-static)")
+    return found
+
+
+SHELL: Typing = [
+    (b"$ ", b"cat\n"),
+    (b"cat\r\n", b"typed\n"),
+    (b"typed\r\ntyped\r\n", b"\x1a"),  # Ctrl-Z
+    (b"Stopped", b""),
+    (b"$ ", b"jobs\n"),
+    (b"Stopped", b""),
+    (b"$ ", b"fg\n"),
+    (b"cat\r\n", b"again\n"),
+    (b"again\r\nagain\r\n", EOF),
+    (b"$ ", b"cat\n"),
+    (b"cat\r\n", INTR),
+    (b"$ ", b"echo $?; stty size; stty -a | head -1; tty; set -o | grep monitor\n"),
+    (b"on\r\n", b""),
+    (b"$ ", b"cat &\n"),  # stopped for reading
+    (b"$ ", b"sleep 0.1\n"),
+    (b"Stopped (tty input)", b""),
+    (b"$ ", b"exit 3\n"),
+    (b"You have stopped jobs.", b""),
+    (b"$ ", b"exit 3\n"),
+]
+
+
+def test_a_shell_with_its_jobs(busybox: str) -> None:
+    """Ctrl-Z, fg, Ctrl-C, a job that reads in the background: what stands on the screen is the same."""
+    env = {"PS1": "$ ", "TERM": "dumb", "PATH": "/usr/bin:/bin"}
+    there = played([busybox, "sh"], SHELL, env)
+    here = played([*RT0, "--inherit-env", busybox, "sh"], SHELL, {**os.environ, **env})
+
+    assert there[1:] == (3, True)
+    assert here[1:] == (3, True)
+    assert here[0].splitlines() == there[0].splitlines()
+
+
+def test_an_editor(busybox: str, tmp_path: Path) -> None:
+    """vi, which wants single keys, and looks whether more of them come: the same file; the terminal is put back."""
+    text = tmp_path / "text"
+    for prefix in ([], [*RT0, "--bind", f"{tmp_path}:{tmp_path}:rw"]):
+        text.write_text("first\nsecond\n")
+        typing: Typing = [(b"second", b"x"), (b"irst", b"Gohello\x1b"), (b"hello", b":wq\r")]
+        assert played([*prefix, busybox, "vi", text], typing)[1:] == (0, True)
+        assert text.read_text() == "irst\nsecond\nhello\n"
