@@ -132,6 +132,7 @@ class Kernel:
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
+        self._written = world.files
         self._trees: dict[tuple[tuple[str, int, str | None, bool], ...], Tree] = {}  # see replace_files
         self.locks: list[Lock] = []  # advisory locks of files
         self.tty: Tty | None = first_terminal(self)
@@ -175,7 +176,7 @@ class Kernel:
 
     def replace_files(self, files: tuple[File, ...]) -> None:
         """Let *files* be those that the World wrote down, from now on; what is open stays as it is."""
-        before, self.world = self.world.files, replace(self.world, files=files)
+        before, self._written = self._written, files
         if self._tree is not None and self._tree.store.save() is not None:
             from syscalls.tree.build import replace_files
 
@@ -473,7 +474,8 @@ class Kernel:
             from syscalls.facts import tree_facts
             from syscalls.tree import build
 
-            self._tree = build(self.world, tree_facts(self))
+            world, files = self.world, self._written
+            self._tree = build(world if files is world.files else replace(world, files=files), tree_facts(self))
         return self._tree
 
     def tree_state(self) -> TreeState | None:
