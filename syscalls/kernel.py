@@ -92,7 +92,7 @@ class Kernel:
 
         Raises WorldError for a response rule that names a call that does not exist.
         """
-        self.world, self.ticks = world, ticks
+        self.world, self.ticks, self._written = world, ticks, world.files
         self.release = release.parse(world.uname.release)
         self.possible_cpus = world.possible.mask | world.cpus.mask
         self.nr_cpu_ids = self.possible_cpus.bit_length()
@@ -132,7 +132,6 @@ class Kernel:
         self._rows = rows_of(self.release)
         self._rules = self.responses.by_nr
         self._tree: Tree | None = None
-        self._written = world.files
         self._trees: dict[tuple[tuple[str, int, str | None, bool], ...], Tree] = {}  # see replace_files
         self.locks: list[Lock] = []  # advisory locks of files
         self.tty: Tty | None = first_terminal(self)
