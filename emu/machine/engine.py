@@ -356,9 +356,10 @@ class Engine:
         """
         if vector not in REMEMBERED:
             return
-        now = self._save_context()
-        if not self._vector_at:
-            self._vector_at = self._find_vector(vector, now)
+        if self._vector_at:
+            check(self._library.uc_context_save(self.handle, self._context), "context")
+        else:
+            self._vector_at = self._find_vector(vector, self._save_context())
         assert self._context.value is not None
         ctypes.c_int32.from_address(self._context.value + self._vector_at).value = -1
         check(self._library.uc_context_restore(self.handle, self._context), "context")

@@ -70,7 +70,7 @@ class Machine:
         self.engine = Engine(self.ram, self.pages.root, profiled=profiled)
         self.counter: Counter = self.engine.counter
         self._answer = self.engine.registers("rax", "rcx", "r11")
-        self._quad = self.engine.registers("rax", "rbx", "rcx", "rdx")
+        self._quad, self._cr2 = self.engine.registers("rax", "rbx", "rcx", "rdx"), self.engine.registers("cr2")
         self.contexts = Contexts(self.engine)
         self._signals = Signals(self.engine)
         self._add_hooks()
@@ -377,7 +377,7 @@ class Machine:
         return 0
 
     def _on_interrupt(self, _uc: int, vector: int, _data: int) -> None:
-        addr = self.engine.read("cr2") if vector == PAGE_FAULT else 0
+        addr = self._cr2.read()[0] if vector == PAGE_FAULT else 0
         if vector == PAGE_FAULT:
             if not self._serve():
                 self.engine.stop()
