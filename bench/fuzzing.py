@@ -3,8 +3,11 @@
 ``python -m bench.fuzzing [--rounds N] [--json FILE] [--check]``.  Everything runs on one CPU, and what is counted is
 CPU time, which a busy machine disturbs least: of this process for a number of the search's steps, with all oracles on,
 from ``runtime.osinit`` to ``runtime.mstart``; of strace and the program under it for whole runs.  Rounds alternate
-between the two, and the rate is the median of theirs.  Beside it: the one answer that strace injects, run again and
-again; and what taking and restoring a snapshot costs.
+between the two, and the rate is the median of theirs.  Beside it: whole runs, from the first function to the last one,
+all with the one answer that strace injects; and what taking and restoring a snapshot costs.
+
+An execution of a campaign begins behind the last call that is answered as in the run that it is a change of, where a
+snapshot was taken (:mod:`emu.fuzz.trail`); what it shows is what a whole run shows.
 """
 
 from __future__ import annotations
@@ -54,13 +57,17 @@ class Rate:
     program: str
     tier: str
     campaign: list[float]
-    one_answer: list[float]
+    whole: list[float]
     strace: list[float]
 
     @property
     def ratio(self) -> float:
         """How many times strace's rate the campaign's is: the median of the rounds."""
-        return statistics.median(ours / theirs for ours, theirs in zip(self.campaign, self.strace, strict=True))
+        return statistics.median(self.ratios(self.campaign))
+
+    def ratios(self, ours: list[float]) -> list[float]:
+        """How many times strace's rate each of *ours* is, in order of size."""
+        return sorted(one / theirs for one, theirs in zip(ours, self.strace, strict=True))
 
 
 def rate_of(count: int, work: Callable[[], object]) -> float:
@@ -99,7 +106,7 @@ def measure(program: str, tier: str, rounds: int) -> Rate:
         one = Target(load(path), World(), tier=HOSTILE)
         for _ in range(rounds):
             found.campaign.append(rate_of(STEPS, search.step))
-            found.one_answer.append(rate_of(STEPS // 4, lambda: verdict(one.run(answer))))
+            found.whole.append(rate_of(STEPS // 4, lambda: verdict(one.run(answer))))
             found.strace.append(traced(strace))
     return found
 
@@ -136,14 +143,13 @@ def _timed(work: Callable[[], object]) -> float:
 
 def report(rates: list[Rate]) -> str:
     """The table that a person reads."""
-    lines = [f"{'program':14} {'tier':9} {'campaign':>9} {'one answer':>11} {'strace':>7}   times strace's rate"]
+    lines = [f"{'program':14} {'tier':9} {'':10} {'a second':>8} {'strace':>7}   times strace's rate"]
     for one in rates:
-        middle = [statistics.median(rates) for rates in (one.campaign, one.one_answer, one.strace)]
-        each = sorted(ours / theirs for ours, theirs in zip(one.campaign, one.strace, strict=True))
-        lines.append(
-            f"{one.program:14} {one.tier:9} {middle[0]:9.0f} {middle[1]:11.0f} {middle[2]:7.1f}   "
-            f"{one.ratio:.1f} ({each[0]:.1f} to {each[-1]:.1f})"
-        )
+        for name, ours in (("campaign", one.campaign), ("whole runs", one.whole)):
+            each = one.ratios(ours)
+            rated = f"{name:10} {statistics.median(ours):8.0f} {statistics.median(one.strace):7.1f}"
+            times = f"{statistics.median(each):.1f} ({each[0]:.1f} to {each[-1]:.1f})"
+            lines.append(f"{one.program:14} {one.tier:9} {rated}   {times}")
     return "\n".join(lines)
 
 

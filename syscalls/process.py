@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from syscalls import abi, rlimits
@@ -179,24 +180,30 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
     # Names came with Linux 5.17 (CONFIG_ANON_VMA_NAME, taken as switched on); before, EINVAL.
     if attribute != abi.PR_SET_VMA_ANON_NAME or k.release < (5, 17):
         raise SyscallError(EINVAL)
-    text = b""
-    if name:
-        text = k.read_text(name, ANON_NAME_SIZE)
-        if len(text) >= ANON_NAME_SIZE or not ANON_NAME_CHARACTERS.issuperset(text):
-            raise SyscallError(EINVAL)
-    label = f"[anon:{text.decode('ascii')}]" if text else ""
+    label = anonymous_name(k.read_text(name, ANON_NAME_SIZE)) if name else ""
+    if label is None:
+        raise SyscallError(EINVAL)
     space = k.space
     length = space.round_up(size)
     if addr & (space.page - 1) or addr + length >= 1 << 64:
         raise SyscallError(EINVAL)
-    pieces = space.areas.pieces(addr, addr + length) if length else []
-    for piece in pieces:
+    named = 0
+    for piece in space.areas.pieces(addr, addr + length) if length else ():
         if piece.backing is not None:
             raise SyscallError(EBADF)
         space.areas.change(piece.start, piece.end, lambda area: make((*area[:-1], label)))
-    if sum(piece.end - piece.start for piece in pieces) != length:
+        named += piece.end - piece.start
+    if named != length:
         raise SyscallError(ENOMEM)
     return 0
+
+
+@functools.lru_cache(maxsize=64)
+def anonymous_name(text: bytes) -> str | None:
+    """Return what the maps show for a mapping that is called *text*, or None where it may not be called so."""
+    if len(text) >= ANON_NAME_SIZE or not ANON_NAME_CHARACTERS.issuperset(text):
+        return None
+    return f"[anon:{text.decode('ascii')}]" if text else ""
 
 
 PRCTL: dict[int, Callable[..., int]] = {

@@ -237,14 +237,14 @@ class VmaList:
         return found
 
     def _gap_below(self, high: int, low: int, size: int, align: int) -> int | None:
-        above = bisect_left(self.starts, high)
+        above, areas = bisect_left(self.starts, high), self.areas
         # A stack just above *high* keeps its guard gap free below it.
-        top = min(high, self.room_start(above)) if above < len(self.areas) else high
+        top = min(high, self.room_start(above)) if above < len(areas) and areas[above].flags & GROWSDOWN else high
         for index in range(above - 1, -1, -1):
-            if (top - size) & -align >= self.areas[index].end:
+            area = areas[index]
+            if (top - size) & -align >= area.end:
                 break
-            room = self.room_start(index)
-            top = min(top, room)
+            top = min(top, self.room_start(index) if area.flags & GROWSDOWN else area.start)
             if top - size < low:
                 return None
         found = (top - size) & -align
