@@ -20,7 +20,7 @@ from syscalls.delivery import restore_mask
 from syscalls.ending import end_process
 from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
-from syscalls.files.opened import STDIN, Stream
+from syscalls.files.opened import STDIN, Input, Stream
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
 from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
@@ -74,6 +74,7 @@ class Kernel:
     """The kernel of one run, with everything that its system calls read and change."""
 
     hears_signals = False  # a descriptor that signals are read from was made
+    keys: Input | None = None  # what is typed at the terminal, where standard input is something else
 
     def __init__(
         self,
@@ -424,12 +425,13 @@ class Kernel:
                 return self.last_tid
         raise SyscallError(EAGAIN)
 
-    def input_arrived(self) -> None:
-        """Tell whoever waits for standard input, by reading or by watching it, that there is some, or its end."""
-        self.wake(STDIN)
+    def input_arrived(self, channel: Channel = STDIN) -> None:
+        """Tell whoever waits for input on *channel*, by reading or by watching it, that there is some, or its end."""
+        self.wake(channel)
         for process in self.processes.values():
             for file in process.files.open_files():
-                for watch in file.watchers if isinstance(file, Stream) and file.takes_input else ():
+                told = isinstance(file, Stream) and file.watchers and channel in file.channels(abi.POLLIN)
+                for watch in file.watchers if told else ():
                     watch.epoll.told(self, watch, abi.POLLIN | abi.POLLRDNORM)
 
     def new_number(self) -> int:

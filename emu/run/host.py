@@ -17,8 +17,9 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from emu.run.source import Source
 from syscalls import abi
-from syscalls.files.opened import STDIN
+from syscalls.files.opened import KEYS, STDIN, Input
 from syscalls.kernel import Kernel
 from syscalls.light import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ FORWARDED = (
 FROM_KEYS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 """What a terminal sends to the processes in its foreground."""
 NS = 1_000_000_000
-MOMENT_S, PAUSE_S = 0.1, 0.03  # for a writer to begin, and to go on writing
-PIPE_BUF, LARGEST_READ = 4096, 1 << 16
 
 
 def write(fd: int, data: bytes) -> None:
@@ -46,92 +45,43 @@ class Host:
     """What comes from outside during one run: call :meth:`attach` before it."""
 
     def __init__(self) -> None:
-        self._data = b""
-        self._ended = False
-        self._readable = False  # the host has something that was not read yet, or the end
+        self._sources = [Source(0, STDIN)]
         self._arrived: list[int] = []  # signals that the guest was not told of yet
         self._send: Callable[[int], None] = lambda _: None
         self._kernel: Kernel
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._paused = False  # whoever writes did not go on at once when the last was read
-        self._asked = False  # there was a moment for more to come since the last was read
         self._own: Own | None = None  # the terminal, if the guest has one
-        self._terminal = False
-        with contextlib.suppress(OSError):
-            self._terminal = os.isatty(0)
 
     def attach(self, kernel: Kernel, send: Callable[[int], None]) -> None:
         """Let *kernel* use the streams; *send* hands the guest a signal."""
         self._kernel, self._send = kernel, send
-        kernel.sink, kernel.stdin, kernel.idle = write, self.take, self.idle
-        kernel.has_input = self.has_input
+        (source,) = self._sources
+        kernel.sink, kernel.stdin, kernel.idle = write, source.take, self.idle
+        kernel.has_input = source.has
         if kernel.tty is not None and kernel.world.process.terminals:
             from emu.run.terminals import Own
 
             self._own = Own(kernel.world.process.terminals)
             kernel.set_terminal = self._set_terminal
-
-    def take(self, size: int) -> bytes | None:
-        """Return up to *size* bytes of standard input: none at its end, None when there are none yet."""
-        if self._readable and not self._data:
-            self._fetch(size)
-        if not self._data:
-            ended = self._ended
-            if self._terminal:  # Ctrl-D ends one read, not the terminal
-                self._ended = False
-            return b"" if ended else None
-        part, self._data = self._data[:size], self._data[size:]
-        return part
-
-    def has_input(self, ask: bool) -> bool:
-        """Say whether :meth:`take` would return something, as far as the host was asked, or having asked it now."""
-        if not (self._data or self._ended or self._readable) and ask:
-            moment = 0 if self._asked or self._terminal else MOMENT_S
-            self._asked = True
-            self._readable = self._select(moment)
-        return bool(self._data) or self._ended or self._readable
-
-    def _select(self, timeout_s: float) -> bool:
-        # Whether the host's standard input has something, or has ended, within so much time.
-        try:
-            return bool(select.select([0], [], [], timeout_s)[0])
-        except OSError:  # closed
-            return True
+            if not kernel.tty.fed and self._own.fd is not None:
+                keys = Source(self._own.fd, KEYS)
+                kernel.keys = Input(keys.take, keys.has)
+                self._sources.append(keys)
 
     def _set_terminal(self, request: int, settings: bytes) -> None:
         if request in (abi.TCFLSH, abi.TCSETSF):
-            self._data, self._readable = b"", False
+            self._sources[-1].drop()
         if self._own is not None:
             self._own.set(request, settings)
 
     def between(self) -> None:
         """Hand the guest what has come, between two of its tasks or slices of one."""
         self.pass_signals()
-        if self._terminal and not self._readable and self._kernel.scheduler.waiters(STDIN) and self._select(0):
-            self._readable = True
-            self._kernel.input_arrived()
-
-    def _fetch(self, size: int) -> None:
-        # Read what the host has, which is something, or the end; of a writer that goes on writing, all that is wanted.
-        self._readable = self._asked = False
-        self._data, wanted = b"", min(size, LARGEST_READ)
-        try:
-            while len(self._data) < wanted and (not self._data or self._more_comes()):
-                part = os.read(0, wanted - len(self._data))
-                self._data += part
-                if not part:
-                    break
-        except OSError:  # closed, or not open for reading: for the guest it has ended
-            pass
-        self._ended = not self._data
-
-    def _more_comes(self) -> bool:
-        # What is long comes in pieces, which are as long as the writer is scheduled; once it paused, what is short is a
-        # message.
-        if self._terminal or (self._paused and len(self._data) < PIPE_BUF):
-            return False
-        self._paused = not self._select(PAUSE_S)
-        return not self._paused
+        for source in self._sources:
+            waits = source.terminal and not source.readable and self._kernel.scheduler.waiters(source.channel)
+            if waits and source.select(0):
+                source.readable = True
+                self._kernel.input_arrived(source.channel)
 
     def idle(self, deadline: int | None) -> bool:
         """Wait for what a task of the guest waits for from outside; False when none does.  *deadline*: monotonic ns."""
@@ -142,31 +92,37 @@ class Host:
         if kernel.first.stopped and self._own is not None:
             self._stop()
             return True
-        readers = kernel.scheduler.waiters(STDIN)
-        if not readers:
+        sources = [source for source in self._sources if kernel.scheduler.waiters(source.channel)]
+        if not sources:
             return deadline is None and self._expects_keys() and self._wait_for_signal()
-        wait = kernel.tasks[readers[0]].wait
         timeout = None
-        if self._terminal and deadline is not None:
+        if deadline is not None and any(source.terminal for source in sources):
             timeout = max(deadline - kernel.clock.monotonic_ns(), 0) / NS
-        found, _, _ = select.select([0, self._wake_read], [], [], timeout)
+        found, _, _ = select.select([self._wake_read, *[source.fd for source in sources]], [], [], timeout)
         if self._wake_read in found:
             self.pass_signals()
             return True
-        if not found:
-            return False
-        wanted = wait.data if wait else 0
-        if not wanted:  # somebody only wants to know
-            self._readable = True
-            kernel.input_arrived()
-            return True
-        self._fetch(wanted)
-        kernel.input_arrived()
-        return True
+        for source in sources:
+            if source.fd in found:
+                self._arrives(source)
+        return bool(found)
+
+    def _arrives(self, source: Source) -> None:
+        # There is something for those who wait for *source*, or its end.
+        kernel = self._kernel
+        readers = kernel.scheduler.waiters(source.channel)
+        if not readers:
+            return  # another source woke them
+        wait = kernel.tasks[readers[0]].wait
+        if wait is not None and wait.data:
+            source.fetch(wait.data)
+        else:  # somebody only wants to know
+            source.readable = True
+        kernel.input_arrived(source.channel)
 
     def _expects_keys(self) -> bool:
         # Whether Ctrl-C is something that a guest which waits for nothing else has asked for, and can come.
-        if self._own is None or not self._terminal:
+        if self._own is None or self._own.fd is None:
             return False
         handlers = [process.actions.get(signal.SIGINT, (0,))[0] for process in self._kernel.processes.values()]
         return any(handler > abi.SIG_IGN for handler in handlers)

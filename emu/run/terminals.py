@@ -52,37 +52,37 @@ class Own:
     """The terminal that this process has, on one of the *descriptors* that are the guest's terminal; perhaps none."""
 
     def __init__(self, descriptors: tuple[int, ...]) -> None:
-        self._fd = next((fd for fd in descriptors if is_terminal(fd)), None)
+        self.fd = next((fd for fd in descriptors if is_terminal(fd)), None)
         self._before: bytes | None = None  # its settings, once the guest changed them
         self._wanted = b""
 
     def set(self, request: int, settings: bytes) -> None:
         """Do what TCSETS or one of its like, or TCFLSH, with which input is dropped, asks for."""
-        if self._fd is None:
+        if self.fd is None:
             return
         with contextlib.suppress(OSError, termios.error):  # it is gone
             if request == abi.TCFLSH:
-                termios.tcflush(self._fd, termios.TCIFLUSH)
+                termios.tcflush(self.fd, termios.TCIFLUSH)
                 return
             if self._before is None:
-                self._before = settings_of(self._fd)
+                self._before = settings_of(self.fd)
             self._wanted = settings
-            fcntl.ioctl(self._fd, request, settings)
+            fcntl.ioctl(self.fd, request, settings)
 
     def size(self) -> tuple[int, int] | None:
         """Return its size now; None where there is no terminal."""
         with contextlib.suppress(OSError):
-            return None if self._fd is None else size_of(self._fd)
+            return None if self.fd is None else size_of(self.fd)
         return None
 
     def leave(self) -> None:
         """Set it as it was before the guest did."""
-        if self._fd is not None and self._before is not None:
+        if self.fd is not None and self._before is not None:
             with contextlib.suppress(OSError):
-                fcntl.ioctl(self._fd, abi.TCSETSW, self._before)
+                fcntl.ioctl(self.fd, abi.TCSETSW, self._before)
 
     def come_back(self) -> None:
         """Set it as the guest did last, after :meth:`leave`."""
-        if self._fd is not None and self._before is not None:
+        if self.fd is not None and self._before is not None:
             with contextlib.suppress(OSError):
-                fcntl.ioctl(self._fd, abi.TCSETSW, self._wanted)
+                fcntl.ioctl(self.fd, abi.TCSETSW, self._wanted)

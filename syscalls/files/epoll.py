@@ -12,11 +12,11 @@ from collections import deque
 from syscalls import abi
 from syscalls.delivery import use_mask
 from syscalls.errno import EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, EPERM, SyscallError
-from syscalls.files.opened import STDIN, OpenFile, Stream
+from syscalls.files.opened import OpenFile, Stream
 from syscalls.files.pollable import READABLE, Pollable, Watch
 from syscalls.light import TYPE_CHECKING
 from syscalls.time import NS, read_timespec
-from syscalls.waits import TIMEOUT, Blocked, Wait, deadline_of
+from syscalls.waits import TIMEOUT, Blocked, Channel, Wait, deadline_of
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -64,7 +64,9 @@ class Epoll(Pollable):
         """Watch *file*, known as *fd*."""
         watch = self.watched[fd, file] = Watch(self, fd, file, events, data)
         file.watchers.append(watch)
-        self.outside += isinstance(file, Stream)
+        if isinstance(file, Stream):
+            self.outside += 1
+            k.wake(("in", self.number))  # who waits already has to wait for it, too
         self.look(k, watch)
 
     def forget(self, watch: Watch) -> None:
@@ -167,10 +169,14 @@ def epoll_ctl(k: Kernel, t: Task, epfd: int, op: int, fd: int, addr: int) -> int
     return 0
 
 
-def look_outside(k: Kernel) -> None:
-    """Tell those that watch standard input if there is some now, unless they know already."""
-    if k.has_input is not None and not k.has_input(False) and k.has_input(True):
-        k.input_arrived()
+def look_outside(k: Kernel, epoll: Epoll) -> None:
+    """Tell those that watch streams of the host if there is some input now, unless they know already."""
+    for watch in list(epoll.watched.values()):
+        file = watch.file
+        if isinstance(file, Stream) and not file.ready(k) & abi.POLLIN:
+            file.look(k)
+            if file.ready(k) & abi.POLLIN:
+                k.input_arrived(file.channels(abi.POLLIN)[0])
 
 
 def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int | None) -> int:
@@ -183,7 +189,7 @@ def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int |
         raise SyscallError(EINVAL)
     found = epoll.collect(k, most)
     if not found and timeout_ns == 0 and epoll.outside:
-        look_outside(k)
+        look_outside(k, epoll)
         found = epoll.collect(k, most)
     if found:
         k.mem.write(addr, b"".join(abi.EPOLL_EVENT.pack(events, data) for events, data, _ in found))
@@ -192,8 +198,12 @@ def _wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout_ns: int |
     if timeout_ns == 0 or t.woken == TIMEOUT:
         return 0
     deadline = deadline_of(t, k.clock.monotonic_ns(), timeout_ns)
-    channels = (("in", epoll.number), STDIN) if epoll.outside else (("in", epoll.number),)
-    raise Blocked(Wait(f"epoll_wait on {epfd}", channels, deadline, restarts=False))
+    channels: dict[Channel, None] = {("in", epoll.number): None}
+    if epoll.outside:
+        for watch in epoll.watched.values():
+            if isinstance(watch.file, Stream):
+                channels.update(dict.fromkeys(watch.file.channels(watch.events)))
+    raise Blocked(Wait(f"epoll_wait on {epfd}", tuple(channels), deadline, restarts=False))
 
 
 def epoll_wait(k: Kernel, t: Task, epfd: int, addr: int, most: int, timeout: int) -> int:

@@ -27,7 +27,17 @@ PROC, SYSFS, DISK = "proc", "sysfs", "disk"
 STDIN: Channel = ("standard input",)
 """What is woken when there is more of it, or its end was seen."""
 
+KEYS: Channel = ("the terminal",)
+"""The same for a terminal that standard input is not."""
+
 PIPE_DEVICE = (0, 14)
+
+
+class Input(NamedTuple):
+    """Where bytes come from outside: see ``stdin`` and ``has_input`` of the kernel."""
+
+    take: Callable[[int], bytes | None]
+    has: Callable[[bool], bool]
 
 
 class Facts(NamedTuple):
@@ -327,14 +337,9 @@ class Stream(OpenFile):
         super().__init__(facts.place.encode(), flags, facts)
         self.number = number
 
-    @property
-    def takes_input(self) -> bool:
-        """Whether standard input is read from it."""
-        return not self.number
-
     def look(self, k: Kernel) -> None:
         """Ask the world outside whether there is something to read: what a program does that does not wait for it."""
-        if self.takes_input and k.has_input is not None:
+        if not self.number and k.has_input is not None:
             k.has_input(True)
 
     @property
@@ -367,7 +372,7 @@ class Stream(OpenFile):
         return abi.POLLIN | abi.POLLRDNORM if k.has_input is None or k.has_input(False) else 0
 
     def channels(self, events: int) -> tuple[Channel, ...]:
-        return (STDIN,) if self.takes_input else ()
+        return () if self.number else (STDIN,)
 
     def seek(self, offset: int, whence: int) -> int:
         raise SyscallError(ESPIPE)

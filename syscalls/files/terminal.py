@@ -13,7 +13,7 @@ from zlib import crc32
 from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, EIO, ENOTTY, ENXIO, EPERM, ESRCH, SyscallError
 from syscalls.files.kept import Kept
-from syscalls.files.opened import STDIN, Facts, Stream
+from syscalls.files.opened import KEYS, STDIN, Facts, Input, Stream
 from syscalls.light import TYPE_CHECKING, NoReturn
 from syscalls.sending import bits, is_ignored, send_process
 from syscalls.siginfo import from_kernel
@@ -103,9 +103,25 @@ class Tty(Kept):
         _, _, _, modes, _, characters = abi.TERMIOS.unpack(self.settings)
         return modes, characters
 
+    @property
+    def channel(self) -> Channel:
+        """What those who read wait on."""
+        return STDIN if self.fed else KEYS
+
+    def source(self, k: Kernel) -> Input | None:
+        """Return where what is typed comes from; None where nothing does."""
+        if not self.fed:
+            return k.keys
+        return Input(k.stdin or (lambda _: b""), k.has_input or (lambda _: True))
+
+    def has(self, k: Kernel, ask: bool) -> bool:
+        """Say whether something can be read, having asked outside if need be and *ask*."""
+        source = self.source(k)
+        return bool(self.pending) or (source is not None and source.has(ask))
+
     def read(self, k: Kernel, size: int, nonblocking: bool) -> bytes:
         """Return up to *size* bytes of a line, or as many as VMIN and VTIME say."""
-        if not self.fed:
+        if self.source(k) is None:
             raise SyscallError(EIO)
         modes, characters = self.local()
         if modes & abi.ICANON:
@@ -137,13 +153,15 @@ class Tty(Kept):
 
     def _fetch(self, k: Kernel, size: int, at_once: bool) -> bool:
         # Read what has come; False at the end.
-        data = b"" if k.stdin is None else k.stdin(size)
-        if data is None and at_once and k.has_input is not None and k.has_input(True) and k.stdin is not None:
-            data = k.stdin(size)
+        source = self.source(k)
+        assert source is not None
+        data = source.take(size)
+        if data is None and at_once and source.has(True):
+            data = source.take(size)
         if data is None:
             if at_once:
                 raise SyscallError(EAGAIN)
-            raise Blocked(Wait("the terminal", (STDIN,), data=size))
+            raise Blocked(Wait("the terminal", (self.channel,), data=size))
         self.pending += data
         return bool(data)
 
@@ -155,7 +173,7 @@ class Tty(Kept):
         deadline = task.wait.deadline if task.woken == AGAIN and task.wait else None
         if deadline is None:
             deadline = k.clock.monotonic_ns() + tenths * TENTH
-        raise Blocked(Wait("the terminal", (STDIN,), deadline, data=size))
+        raise Blocked(Wait("the terminal", (self.channel,), deadline, data=size))
 
 
 class Terminal(Stream):
@@ -167,9 +185,8 @@ class Terminal(Stream):
         super().__init__(number, flags, facts)
         self.tty = tty
 
-    @property
-    def takes_input(self) -> bool:
-        return self.tty.fed
+    def look(self, k: Kernel) -> None:
+        self.tty.has(k, True)
 
     def read(self, k: Kernel, offset: int, size: int) -> bytes:
         self.tty.check(k, abi.SIGTTIN)
@@ -182,12 +199,12 @@ class Terminal(Stream):
 
     def ready(self, k: Kernel) -> int:
         ready = abi.POLLOUT | abi.POLLWRNORM
-        if self.tty.pending or (self.tty.fed and (k.has_input is None or k.has_input(False))):
+        if self.tty.has(k, False):
             ready |= abi.POLLIN | abi.POLLRDNORM
         return ready
 
     def channels(self, events: int) -> tuple[Channel, ...]:
-        return (STDIN,)
+        return (self.tty.channel,)
 
     def ioctl(self, k: Kernel, request: int, arg: int) -> int:
         action = ACTIONS.get(request)

@@ -3,13 +3,17 @@
  * Built with: gcc -static -O1 -w, and the C library.
  */
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int epfd;
@@ -30,8 +34,36 @@ static int there(const char *how)
 	return select(1, &set, NULL, NULL, &none);
 }
 
+static int watch_later(void *argument)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	usleep(20000);
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, 0, &event))
+		perror("epoll_ctl");
+	return 0;
+}
+
+static int added(void)
+{
+	static char stack[65536];
+	struct epoll_event event = {0};
+	int pid, count;
+
+	epfd = epoll_create1(0);
+	printf("type\n");
+	fflush(stdout);
+	pid = clone(watch_later, stack + sizeof stack, CLONE_VM | CLONE_FILES | SIGCHLD, NULL);
+	count = epoll_wait(epfd, &event, 1, -1);
+	printf("%d %x\n", count, event.events & EPOLLIN);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (!strcmp(argv[1], "added"))
+		return added();
 	struct epoll_event event = {.events = EPOLLIN};
 	long nothing = 0, bytes = 0;
 	static char data[65536];

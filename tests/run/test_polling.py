@@ -96,3 +96,16 @@ def test_how_a_writer_is_scheduled_changes_nothing(program: Path, tmp_path: Path
         records.append(record.read_bytes())
 
     assert len(set(records)) == 1
+
+
+def test_a_stream_that_is_watched_while_another_waits(program: Path) -> None:
+    """Who sits in epoll_wait already is told of input that comes after it."""
+    for command in ([str(program), "added"], [*RT0, str(program), "added"]):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"type\n"
+            time.sleep(0.3)
+            process.stdin.write(b"word")
+            process.stdin.close()
+            assert (process.stdout.read(), process.wait(60)) == (b"1 1\n", 0)

@@ -37,15 +37,21 @@ Typing = Sequence[tuple[bytes, bytes]]
 class Screen:
     """A terminal with a program in it."""
 
-    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-        """Start *command* with the terminal for its streams."""
+    def __init__(
+        self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, piped: bytes | None = None
+    ) -> None:
+        """Start *command* with the terminal for its streams; with *piped*, pipes for input and output."""
         self.fd, below = os.openpty()
         fcntl.ioctl(below, abi.TIOCSWINSZ, abi.WINSIZE.pack(*WINDOW, 0, 0))
         self.before = termios.tcgetattr(below)
+        pipe = below if piped is None else subprocess.PIPE
         self.process = subprocess.Popen(
-            command, stdin=below, stdout=below, stderr=below, start_new_session=True, env=env,
+            command, stdin=pipe, stdout=pipe, stderr=below, start_new_session=True, env=env,
             preexec_fn=lambda: fcntl.ioctl(below, abi.TIOCSCTTY, 0),  # noqa: PLW1509 - there are no threads
         )  # fmt: skip
+        if self.process.stdin is not None and piped is not None:
+            self.process.stdin.write(piped)
+            self.process.stdin.close()
         self._below = below  # kept, so that the settings can be asked for at the end
         self.seen, self._after = b"", 0
 
@@ -53,9 +59,11 @@ class Screen:
         """Read until *text* was shown, after what was waited for before."""
         end = time.monotonic() + DEADLINE_S
         while (found := self.seen.find(text, self._after)) < 0:
-            if not select.select([self.fd], [], [], max(end - time.monotonic(), 0))[0]:
+            ended = self.process.poll() is not None
+            if not select.select([self.fd], [], [], 0.2)[0] and (ended or time.monotonic() > end):
                 raise AssertionError(f"{text!r} does not come after {self.seen!r}")
-            self.seen += os.read(self.fd, 4096)
+            if select.select([self.fd], [], [], 0)[0]:
+                self.seen += os.read(self.fd, 4096)
         self._after = found + len(text)
 
     def type(self, data: bytes) -> None:
@@ -76,6 +84,8 @@ class Screen:
 
     def close(self) -> None:
         """Let nothing of it be left."""
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         with suppress(OSError):
             self.process.kill()
             os.close(self.fd)
@@ -216,7 +226,7 @@ def test_a_shell_with_its_jobs(busybox: str) -> None:
     """Ctrl-Z, fg, Ctrl-C, a job that reads in the background: what stands on the screen is the same."""
     env = {"PS1": "$ ", "TERM": "dumb", "PATH": "/usr/bin:/bin"}
     there = played([busybox, "sh"], SHELL, env)
-    here = played([*RT0, "--inherit-env", busybox, "sh"], SHELL, {**os.environ, **env})
+    here = played([*RT0, *(word for item in env.items() for word in ("--env", "=".join(item))), busybox, "sh"], SHELL)
 
     assert there[1:] == (3, True)
     assert here[1:] == (3, True)
@@ -231,3 +241,28 @@ def test_an_editor(busybox: str, tmp_path: Path) -> None:
         typing: Typing = [(b"second", b"x"), (b"irst", b"Gohello\x1b"), (b"hello", b":wq\r")]
         assert played([*prefix, busybox, "vi", text], typing)[1:] == (0, True)
         assert text.read_text() == "irst\nsecond\nhello\n"
+
+
+def test_keys_beside_a_pipe() -> None:
+    """Standard input and output are pipes, keys come from /dev/tty: read, polled, watched."""
+    path = compile_program(store.ROOT / "tests" / "native" / "keys.c", base=("-static", "-O1", "-w"))
+    typing: Typing = [(b"a key? ", b"k"), (b"another? ", b"x"), (b"a line? ", b"line\n"), (b"by polling? ", b"last\n")]
+    said = []
+    for command in ([str(path)], [*RT0, str(path)]):
+        screen = Screen(command, piped=b"x" * 10_000)
+        try:
+            for text, keys in typing:
+                screen.until(text)
+                time.sleep(0.1)
+                screen.type(keys)
+            assert screen.process.stdout is not None
+            chosen = screen.process.stdout.read()
+            screen.process.wait(DEADLINE_S)
+            assert screen.settings() == screen.before
+            said.append((*screen.end(), chosen))
+        finally:
+            screen.close()
+
+    assert said[0][1:] == (4, b"chosen\n")
+    assert "terminals: 0 0 1 1" in said[0][0]
+    assert said[1] == said[0]
