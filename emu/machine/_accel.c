@@ -329,22 +329,30 @@ static PyObject *read_registers(PyObject *module, PyObject *const *args, Py_ssiz
     return result;
 }
 
-PyDoc_STRVAR(write_register_doc, "write_register(uc: int, id: int, value: int) -> None\n\n\
-Store the low 64 bits of *value* in a register of the engine at address *uc*.");
+PyDoc_STRVAR(write_registers_doc, "write_registers(uc: int, ids: tuple[int, ...], *values: int) -> None\n\n\
+Store the low 64 bits of each of *values* in registers of the engine at address *uc*.");
 
-static PyObject *write_register(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+static PyObject *write_registers(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
 {
     (void)module;
-    if (n_args != 3 || !own_uc_reg_write)
-        return PyErr_Format(PyExc_ValueError, "write_register(uc, id, value), after attach()");
+    int ids[MAX_REGISTERS];
+    uint64_t values[MAX_REGISTERS][REGISTER_SIZE / sizeof(uint64_t)];
+    void *places[MAX_REGISTERS];
+    Py_ssize_t n = n_args - 2;
+    if (n < 0 || n > MAX_REGISTERS || PyTuple_Size(args[1]) != n || !own_uc_reg_write_batch)
+        return PyErr_Format(PyExc_ValueError, "write_registers(uc, ids, as many values), after attach()");
     void *uc = PyLong_AsVoidPtr(args[0]);
-    int id = (int)PyLong_AsLong(args[1]);
-    uint64_t value[REGISTER_SIZE / sizeof(uint64_t)] = {PyLong_AsUnsignedLongLongMask(args[2])};
+    for (Py_ssize_t i = 0; i < n && !PyErr_Occurred(); i++) {
+        memset(values[i], 0, REGISTER_SIZE);
+        ids[i] = (int)PyLong_AsLong(PyTuple_GetItem(args[1], i));
+        values[i][0] = PyLong_AsUnsignedLongLongMask(args[i + 2]);
+        places[i] = values[i];
+    }
     if (PyErr_Occurred())
         return NULL;
-    int error = own_uc_reg_write(uc, id, value);
+    int error = own_uc_reg_write_batch(uc, ids, places, (int)n);
     if (error)
-        return PyErr_Format(PyExc_ValueError, "uc_reg_write: error %d", error);
+        return PyErr_Format(PyExc_ValueError, "uc_reg_write_batch: error %d", error);
     Py_RETURN_NONE;
 }
 
@@ -585,7 +593,7 @@ static PyObject *dirty_differences(PyObject *module, PyObject *args)
 static PyMethodDef functions[] = {
     {"attach", attach, METH_O, attach_doc},
     {"read_registers", (PyCFunction)(void (*)(void))read_registers, METH_FASTCALL, read_registers_doc},
-    {"write_register", (PyCFunction)(void (*)(void))write_register, METH_FASTCALL, write_register_doc},
+    {"write_registers", (PyCFunction)(void (*)(void))write_registers, METH_FASTCALL, write_registers_doc},
     {"dirty_pages", dirty_pages, METH_VARARGS, dirty_pages_doc},
     {"copy_pages", copy_pages, METH_VARARGS, copy_pages_doc},
     {"clean_pages", clean_pages, METH_VARARGS, clean_pages_doc},

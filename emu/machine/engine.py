@@ -77,7 +77,7 @@ class NativeRegisters(Registers):
 
     def __init__(self, handle: Any, names: Sequence[str], native: ModuleType) -> None:
         self._handle, self._numbers = handle.value, tuple(REG[name] for name in names)
-        self._read, self._write = native.read_registers, native.write_register
+        self._read, self._write = native.read_registers, native.write_registers
 
     def read(self) -> Sequence[int]:
         """The registers' values, unsigned, in the order of the names."""
@@ -86,8 +86,7 @@ class NativeRegisters(Registers):
 
     def write(self, *values: int) -> None:
         """Store *values* (unsigned, one for each name)."""
-        for number, value in zip(self._numbers, values, strict=True):
-            self._write(self._handle, number, value)
+        self._write(self._handle, self._numbers, *values)
 
 
 class Engine:

@@ -393,9 +393,8 @@ class PageTables:
         start, end, prot = found
         low = max(start, addr // SLICE * SLICE)
         high = min(end, (addr // SLICE + 1) * SLICE)
-        table = self.table(addr // SLICE)
-        words = self.ram.words
-        if not any(words[table + (low // PAGE & 511) : table + (low // PAGE & 511) + (high - low) // PAGE]):
+        at, size = 8 * (self.table(addr // SLICE) + (low // PAGE & 511)), (high - low) // PAGE * 8
+        if self.ram.bytes[at : at + size].tobytes() == ZEROS[:size]:
             try:
                 self.fill(low, high - low, prot)
             except OutOfFrames:  # near the limit, page by page

@@ -372,8 +372,7 @@ def test_registers_are_read_and_written_raw() -> None:
     native = accel.native()
     assert native is not None
     handle = bare.uc._uch.value
-    native.write_register(handle, x86.UC_X86_REG_RAX, 2**64 - 1)
-    native.write_register(handle, x86.UC_X86_REG_FS_BASE, 0x7000)
+    native.write_registers(handle, (x86.UC_X86_REG_RAX, x86.UC_X86_REG_FS_BASE), 2**64 - 1, 0x7000)
 
     ids = (x86.UC_X86_REG_RAX, x86.UC_X86_REG_FS_BASE, x86.UC_X86_REG_CS)
     assert native.read_registers(handle, ids) == (2**64 - 1, 0x7000, bare.read("cs"))
