@@ -620,7 +620,7 @@ PyMODINIT_FUNC PyInit__accel(void)
     PyObject *module = PyModule_Create(&definition);
     PyObject *counter = module ? PyType_FromSpec(&counter_spec) : NULL;
     PyObject *hook = counter ? syscall_hook_type() : NULL;
-    if (!hook || PyModule_AddObjectRef(module, "Counter", counter) || PyModule_AddObjectRef(module, "SyscallHook", hook))
+    if (!hook || PyModule_AddObjectRef(module, "Counter", counter) || PyModule_AddObjectRef(module, "Hook", hook))
         Py_CLEAR(module);
     Py_XDECREF(counter);
     Py_XDECREF(hook);

@@ -120,7 +120,6 @@ typedef struct Engine {
     X(void, tcg_gen_op1_x86_64, (void *, int, uint64_t)) \
     X(void, tcg_gen_brcond_i64_x86_64, (void *, int, uint64_t, uint64_t, void *)) \
     X(void *, gen_new_label_x86_64, (void *)) \
-    X(uint64_t, tcg_const_i64_x86_64, (void *, int64_t)) \
     X(uint64_t, tcg_const_i32_x86_64, (void *, int32_t)) \
     X(void *, tlb_vaddr_to_host_x86_64, (void *, uint64_t, int, int)) \
     X(void, helper_raise_exception_x86_64, (void *, int)) \
@@ -170,7 +169,7 @@ extern Engine *engines;
  * Returns how many. */
 int64_t iterate(Engine *e, const Record *r, int64_t most);
 
-EXPORT void helper_check_exit_request_x86_64(void *uc, uint32_t where); /* stands in for the engine's */
+EXPORT void helper_check_exit_request_x86_64(void *arg); /* stands in for the engine's */
 
 /* Resolves the originals in the library with that dlopen handle: comes first.  Returns what is wrong, or NULL. */
 const char *attach_library(void *library);

@@ -1,6 +1,6 @@
-/* SyscallHook: the engine's hook of the SYSCALL instruction, from the registers to a Python function and back.
+/* Hook: the engine's hook of SYSCALL or RDTSC, from the registers to a Python function and back.
  *
- * Through ctypes the same takes two and a half times as long: it makes a thread state, an argument object and a frame for
+ * Through ctypes the same takes two and a half times as long (SYSCALL; RDTSC four times): it makes a thread state, an argument object and a frame for
  * each call, and the registers are read and written by calls of their own.
  */
 #define Py_LIMITED_API 0x030b0000
@@ -11,18 +11,19 @@
 
 typedef struct {
     PyObject_HEAD
-    PyObject *function; /* of the values of READ: the new RAX, or None to leave all registers as they are */
+    /* SYSCALL: of the values of READ; the new RAX, or None to leave all registers as they are.  RDTSC: its 64 bits. */
+    PyObject *function;
     PyObject *failed;   /* is told of an exception, which must not go through the engine's frames */
-} SyscallHook;
+} Hook;
 
 /* unicorn/x86.h */
 enum { RAX = 35, RCX = 38, RDI = 39, RDX = 40, RSI = 43, R8 = 106, R9 = 107, R10 = 108, R11 = 109, RFLAGS = 253 };
 static int READ[] = {RAX, RDI, RSI, RDX, R10, R8, R9, REG_RIP, RFLAGS, REG_RSP};
-static int ANSWER[] = {RAX, RCX, R11};
+static int ANSWER[] = {RAX, RCX, R11}, TIME[] = {RAX, RDX};
 enum { N_READ = sizeof READ / sizeof *READ, N_ANSWER = sizeof ANSWER / sizeof *ANSWER, AT_RIP = 7, AT_FLAGS = 8 };
 enum { WORDS = 8, SYSCALL_SIZE = 2 }; /* room for the widest register */
 
-static PyObject *ask(const SyscallHook *hook, uint64_t values[][WORDS])
+static PyObject *ask(const Hook *hook, uint64_t values[][WORDS])
 {
     PyObject *args = PyTuple_New(N_READ);
     for (Py_ssize_t i = 0; args && i < N_READ; i++) {
@@ -35,7 +36,7 @@ static PyObject *ask(const SyscallHook *hook, uint64_t values[][WORDS])
     return result;
 }
 
-static void fail(const SyscallHook *hook, void *uc)
+static void fail(const Hook *hook, void *uc)
 {
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
@@ -52,7 +53,7 @@ static void fail(const SyscallHook *hook, void *uc)
 
 static void on_syscall(void *uc, void *data)
 {
-    const SyscallHook *hook = data;
+    const Hook *hook = data;
     uint64_t values[N_READ][WORDS];
     void *places[N_READ];
     for (int i = 0; i < N_READ; i++) {
@@ -76,15 +77,32 @@ static void on_syscall(void *uc, void *data)
     PyGILState_Release(held);
 }
 
+/* The engine does not execute the instruction where this returns other than 0. */
+static int on_rdtsc(void *uc, void *data)
+{
+    const Hook *hook = data;
+    PyGILState_STATE held = PyGILState_Ensure();
+    PyObject *result = PyObject_CallNoArgs(hook->function);
+    uint64_t ticks = result ? PyLong_AsUnsignedLongLongMask(result) : 0;
+    if (PyErr_Occurred())
+        fail(hook, uc);
+    Py_XDECREF(result);
+    PyGILState_Release(held);
+    uint64_t halves[2][WORDS] = {{(uint32_t)ticks}, {ticks >> 32}};
+    void *to[2] = {halves[0], halves[1]};
+    own_uc_reg_write_batch(uc, TIME, to, 2);
+    return 1;
+}
+
 static PyObject *hook_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
     (void)named;
     PyObject *function, *failed;
-    if (!PyArg_ParseTuple(args, "OO:SyscallHook", &function, &failed))
+    if (!PyArg_ParseTuple(args, "OO:Hook", &function, &failed))
         return NULL;
     if (!own_uc_reg_read_batch)
-        return PyErr_Format(PyExc_ValueError, "SyscallHook(function, failed), after attach()");
-    SyscallHook *hook = (SyscallHook *)PyType_GenericAlloc(type, 0);
+        return PyErr_Format(PyExc_ValueError, "Hook(function, failed), after attach()");
+    Hook *hook = (Hook *)PyType_GenericAlloc(type, 0);
     if (!hook)
         return NULL;
     hook->function = Py_NewRef(function);
@@ -94,7 +112,7 @@ static PyObject *hook_new(PyTypeObject *type, PyObject *args, PyObject *named)
 
 static int hook_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    SyscallHook *hook = (SyscallHook *)self;
+    Hook *hook = (Hook *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(hook->function);
     Py_VISIT(hook->failed);
@@ -103,7 +121,7 @@ static int hook_traverse(PyObject *self, visitproc visit, void *arg)
 
 static int hook_clear(PyObject *self)
 {
-    SyscallHook *hook = (SyscallHook *)self;
+    Hook *hook = (Hook *)self;
     Py_CLEAR(hook->function);
     Py_CLEAR(hook->failed);
     return 0;
@@ -118,22 +136,29 @@ static void hook_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(addresses_doc, "addresses() -> tuple[int, int]\n\n\
+PyDoc_STRVAR(callback_doc, "() -> tuple[int, int]\n\n\
 The callback for uc_hook_add and its user data; this object must live as long as the hook.");
 
-static PyObject *hook_addresses(PyObject *self, PyObject *unused)
+static PyObject *hook_syscall(PyObject *self, PyObject *unused)
 {
     (void)unused;
     return Py_BuildValue("(KK)", (unsigned long long)(uintptr_t)on_syscall, (unsigned long long)(uintptr_t)self);
 }
 
+static PyObject *hook_rdtsc(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_BuildValue("(KK)", (unsigned long long)(uintptr_t)on_rdtsc, (unsigned long long)(uintptr_t)self);
+}
+
 static PyMethodDef hook_methods[] = {
-    {"addresses", hook_addresses, METH_NOARGS, addresses_doc},
+    {"syscall", hook_syscall, METH_NOARGS, callback_doc},
+    {"rdtsc", hook_rdtsc, METH_NOARGS, callback_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot hook_slots[] = {
-    {Py_tp_doc, "SyscallHook(function, failed): calls *function* at each SYSCALL; see emu.machine.engine."},
+    {Py_tp_doc, "Hook(function, failed): calls *function* at each SYSCALL or RDTSC; see emu.machine.engine."},
     {Py_tp_new, hook_new},
     {Py_tp_dealloc, hook_dealloc},
     {Py_tp_traverse, hook_traverse},
@@ -143,8 +168,8 @@ static PyType_Slot hook_slots[] = {
 };
 
 static PyType_Spec hook_spec = {
-    .name = "emu.machine._accel.SyscallHook",
-    .basicsize = sizeof(SyscallHook),
+    .name = "emu.machine._accel.Hook",
+    .basicsize = sizeof(Hook),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = hook_slots,
 };

@@ -13,6 +13,7 @@ ORIGINALS(DEFINE)
 uintptr_t library_begin, library_end;
 void *newest_cpu;
 Engine *engines;
+static Engine *running; /* whose translated code runs, innermost */
 enum { SIZE_OF_CHUNK = RECORDS_A_CHUNK * sizeof(Record) };
 
 /* Records */
@@ -262,25 +263,29 @@ static void at_block_start(Engine *e)
 }
 
 /* Before the engine's own check: at a block's start (where < 0), or behind the hook of instruction where - 1. */
-__attribute__((used)) static void before_check(void *uc, int32_t where)
+__attribute__((used)) static void *before_check(void *arg)
 {
-    FIND(uc, uc);
+    Engine *e = running;
     if (!e)
-        return;
+        return arg;
+    int32_t where = (int32_t)(uintptr_t)arg;
     if (where < 0)
         at_block_start(e);
     else if (e->exiting)
         e->exit_index = where - 1;
     e->exit_unsynced = where == AT_BLOCK_START;
+    return e->uc;
 }
 
-/* Interposed.  The engine's helper finds the block by its return address, so it must be reached by a jump. */
-EXPORT __attribute__((naked)) void helper_check_exit_request_x86_64(void *uc, uint32_t where)
+/* Interposed.  *arg* is where, to save the translation of another argument in each block; of engines that are not counted
+ * it is the engine.  The engine's helper finds the block by its return address, so it must be reached by a jump. */
+EXPORT __attribute__((naked)) void helper_check_exit_request_x86_64(void *arg)
 {
-    (void)uc, (void)where;
+    (void)arg;
     __asm__("push %rdi\n\t"
             "call before_check\n\t"
             "pop %rdi\n\t"
+            "mov %rax, %rdi\n\t"
             "xor %esi, %esi\n\t"
             "jmp *own_helper_check_exit_request_x86_64(%rip)");
 }
@@ -304,7 +309,11 @@ EXPORT int cpu_exec_x86_64(void *uc, void *cpu)
         e->exit_index = -1;
         e->thread = pthread_self();
     }
-    return own_cpu_exec_x86_64(uc, cpu);
+    Engine *outer = running;
+    running = e;
+    int result = own_cpu_exec_x86_64(uc, cpu);
+    running = outer;
+    return result;
 }
 
 EXPORT void restore_state_to_opc_x86_64(void *env, Block *block, uint64_t *data)

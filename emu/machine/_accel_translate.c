@@ -119,11 +119,9 @@ static uint64_t offset(void *s, void *temp) { return (uint64_t)((char *)temp - (
 
 static void call_check(void *s, void *func, int32_t where)
 {
-    void *args[2] = {(char *)s + own_tcg_const_i64_x86_64(s, (int64_t)(uintptr_t)now.engine->uc),
-                     (char *)s + own_tcg_const_i32_x86_64(s, where)};
-    own_tcg_gen_callN_x86_64(s, func, NULL, 2, args);
-    own_tcg_temp_free_internal_x86_64(s, args[0]);
-    own_tcg_temp_free_internal_x86_64(s, args[1]);
+    void *arg = (char *)s + own_tcg_const_i32_x86_64(s, where);
+    own_tcg_gen_callN_x86_64(s, func, NULL, 1, &arg);
+    own_tcg_temp_free_internal_x86_64(s, arg);
 }
 
 static void set_label(void *s, void *label)
@@ -169,9 +167,7 @@ static void emit_asking(uint64_t pc)
     own_tcg_gen_op2_x86_64(s, OP_INSN_START, pc, 0);
     set_label(s, now.ask);
     call_check(s, now.check, now.hooked ? AT_HOOKED_BLOCK_START : AT_BLOCK_START);
-    uint64_t any = own_tcg_const_i64_x86_64(s, 0);
-    own_tcg_gen_brcond_i64_x86_64(s, COND_ALWAYS, any, any, now.go_on);
-    own_tcg_temp_free_internal_x86_64(s, (char *)s + any);
+    own_tcg_gen_brcond_i64_x86_64(s, COND_ALWAYS, 0, 0, now.go_on);
 }
 
 EXPORT void tcg_gen_callN_x86_64(void *s, void *func, void *ret, int n, void **args)

@@ -23,7 +23,7 @@ CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
 CR4 = 0x620  # PAE OSFXSR OSXMMEXCPT
 GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{number}" for number in range(8, 16)))
 EMPTY = 0xFFFF  # the tag word of a floating-point unit with nothing in it
-CPUID, RDTSC, RDTSCP = INS["cpuid"], INS["rdtsc"], INS["rdtscp"]
+CPUID, RDTSCP = INS["cpuid"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
 
 SYSCALL_REGISTERS = ("rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip", "rflags", "rsp")
@@ -267,9 +267,9 @@ class Engine:
         """
         native = accel.native()
         if native:
-            hook = native.SyscallHook(function, self._failed)
+            hook = native.Hook(function, self._failed)
             self._callbacks.append(hook)
-            address, data = hook.addresses()
+            address, data = hook.syscall()
             self._hook(HOOK_INSN, address, 1, 0, INS["syscall"], data=data)
             return
         registers, answer = self.registers(*SYSCALL_REGISTERS), self.registers("rax", "rcx", "r11")
@@ -283,8 +283,26 @@ class Engine:
 
         self.on_syscall(served)
 
+    def serve_rdtsc(self, function: Callable[[], int]) -> None:
+        """Call *function* in place of RDTSC: it returns the time-stamp counter, of which 64 bits count."""
+        native = accel.native()
+        if native:
+            hook = native.Hook(function, self._failed)
+            self._callbacks.append(hook)
+            address, data = hook.rdtsc()
+            self._hook(HOOK_INSN, address, 1, 0, INS["rdtsc"], data=data)
+            return
+        answer = self.registers("rax", "rdx")
+
+        def served(_uc: int, _data: int) -> int:
+            ticks = function()
+            answer.write(ticks & 0xFFFF_FFFF, ticks >> 32 & 0xFFFF_FFFF)
+            return 1
+
+        self.on_instruction(INS["rdtsc"], served)
+
     def on_instruction(self, instruction: int, function: Callable[[int, int], int]) -> None:
-        """Call *function* in place of CPUID, RDTSC or RDTSCP; it returns 1 when it did the work."""
+        """Call *function* in place of CPUID or RDTSCP; it returns 1 when it did the work."""
         self._add(HOOK_INSN, INSTRUCTION_HOOK, function, 1, 0, instruction)
 
     def on_port(self, function: Callable[[], int]) -> None:

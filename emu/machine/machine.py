@@ -17,7 +17,7 @@ from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
 from emu.machine.decode import first_port_instruction
-from emu.machine.engine import CPUID, RDTSC, RDTSCP, Engine
+from emu.machine.engine import CPUID, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.limits import used_up, work_limit
 from emu.machine.memories import Memories
@@ -153,7 +153,7 @@ class Machine:
         self.engine.serve_syscalls(self._on_syscall)
         self.engine.on_interrupt(self._on_interrupt)
         self.engine.on_instruction(CPUID, self._on_cpuid)
-        self.engine.on_instruction(RDTSC, self._on_rdtsc)
+        self.engine.serve_rdtsc(self._on_rdtsc)
         self.engine.on_instruction(RDTSCP, self._on_rdtscp)
         self.engine.on_port(self._on_port)
 
@@ -353,12 +353,9 @@ class Machine:
         self._quad.write(*self._cpuid.query(leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF))
         return 1
 
-    def _on_rdtsc(self, _uc: int, _data: int) -> int:
+    def _on_rdtsc(self) -> int:
         self._serve()
-        tsc = self.kernel.clock.tsc()
-        _, rbx, rcx, _ = self._quad.read()
-        self._quad.write(tsc & 0xFFFF_FFFF, rbx, rcx, tsc >> 32)
-        return 1
+        return self.kernel.clock.tsc()
 
     def _on_rdtscp(self, _uc: int, _data: int) -> int:
         self._serve()
