@@ -44,9 +44,9 @@ class Asked(Machine):
         self.leaves.append((leaf & 0xFFFF_FFFF, subleaf & 0xFFFF_FFFF, pc))
         return super()._on_cpuid(uc, data)
 
-    def _on_rdtsc(self, uc: int, data: int) -> int:
+    def _on_rdtsc(self) -> int:
         self.clocks.append(self._asking.read()[2])
-        return super()._on_rdtsc(uc, data)
+        return super()._on_rdtsc()
 
     def _on_rdtscp(self, uc: int, data: int) -> int:
         self.clocks.append(self._asking.read()[2])
