@@ -151,7 +151,10 @@ def _clone3(call: Call, index: int) -> str:
 
 def _resident(call: Call, index: int) -> str:
     count = -(-call.args[1] // 4096)
-    return call.behind(index, count, lambda data: f"[{', '.join([str(byte & 1) for byte in data])}]", out=True)
+    end = ", ..." if count > STRINGS else ""
+    return call.behind(
+        index, min(count, STRINGS), lambda data: f"[{', '.join([str(byte & 1) for byte in data])}{end}]", out=True
+    )
 
 
 def _cpus(call: Call, index: int) -> str:

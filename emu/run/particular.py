@@ -186,7 +186,7 @@ def _set(data: bytes | None, count: int) -> list[int] | None:
     if data is None:
         return None
     mask = int.from_bytes(data, "little")
-    return [fd for fd in range(count) if mask >> fd & 1]
+    return [fd for fd in range(min(count, mask.bit_length())) if mask >> fd & 1]
 
 
 def _numbers(found: list[int] | None, addr: int) -> str:
@@ -262,7 +262,8 @@ def _select_result(call: Call, shown: str) -> str:
     parts = []
     for index, name in ((1, "in"), (2, "out"), (3, "except")):
         addr = call.event.args[index]
-        found = _set(call.peek(addr, -(-call.args[0] // 64) * 8) if addr else None, call.args[0])
+        size = min(max(-(-call.args[0] // 64), 0) * 8, 128)
+        found = _set(call.peek(addr, size) if addr else None, call.args[0])
         if found:
             parts.append(f"{name} {_numbers(found, addr)}")
     left = _left(call, 4)

@@ -10,6 +10,8 @@ from emu.run.names import pointer
 from syscalls import abi
 from syscalls.net import constants as c
 
+MOST = 128  # bytes of an address (struct sockaddr_storage), or shown of an option
+
 
 def _socket(call: Call, _: Texts) -> Texts:
     family, kind, protocol = call.args[:3]
@@ -20,7 +22,11 @@ def _socket(call: Call, _: Texts) -> Texts:
 
 
 def _address(call: Call, index: int, size: int, out: bool = False) -> str:
-    return call.behind(index, max(size, 0), socketargs.address, out) if size else pointer(call.event.args[index])
+    return (
+        call.behind(index, min(max(size, 0), MOST), socketargs.address, out)
+        if size
+        else pointer(call.event.args[index])
+    )
 
 
 def _given(call: Call, texts: Texts) -> Texts:
@@ -80,13 +86,13 @@ def _option(call: Call, texts: Texts) -> Texts:
     shown = [texts[0], *socketargs.option(level, name)]
     if call.event.name == "setsockopt":
         size = call.args[4]
-        value = call.behind(3, max(size, 0), lambda data: socketargs.option_value(level, name, data))
+        value = call.behind(3, min(max(size, 0), MOST), lambda data: socketargs.option_value(level, name, data))
         return [*shown, value, str(size)]
     data = None if call.failed else call.peek(call.event.args[4], 4)
     if data is None:
         return [*shown, pointer(call.event.args[3]), pointer(call.event.args[4])]
     size = int.from_bytes(data, "little")
-    value = call.behind(3, size, lambda data: socketargs.option_value(level, name, data))
+    value = call.behind(3, min(size, MOST), lambda data: socketargs.option_value(level, name, data))
     return [*shown, value, f"[{size}]"]
 
 

@@ -69,7 +69,10 @@ def _date(data: bytes) -> str:
     if ns in (abi.UTIME_NOW, abi.UTIME_OMIT):
         return "UTIME_NOW" if ns == abi.UTIME_NOW else "UTIME_OMIT"
     fraction = f".{ns:09}" if ns else ""
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    try:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no year that this machine knows
+        return timespec(data)
     return f"{timespec(data)} /* {text}{fraction}+0000 */"
 
 

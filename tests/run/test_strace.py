@@ -8,15 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from emu.run.names import mode, octal, quoted
 from emu.run.socketargs import address
+from emu.run.strace import Strace
 from emu.run.structures import signal_set, stack, stat, wait_status
 from fixtures import store
 from fixtures.native import compile_program
 from syscalls import abi
+from syscalls.events import SyscallEvent
+from syscalls.table import ROWS
 from tests.conftest import ON_CI
 
 Binary = Callable[[str], Path]
@@ -172,3 +176,28 @@ def test_words() -> None:
         'sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}'
     )
     assert address(b"\1\0") == "{sa_family=AF_UNIX}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_that_a_program_asks_for_ends_the_trace(seed: int) -> None:
+    """Any arguments and results, and any bytes where they point to, or none."""
+    random = Random(seed)
+    for row in ROWS * 20:
+        args = tuple(random.choice((0, 1, 4, 8, random.getrandbits(8), random.getrandbits(64))) for _ in row.kinds)
+        size = random.choice((0, 1, 7, 16, 40, 128))
+        detail = {
+            n: random.randbytes(size) for n, kind in enumerate(row.kinds) if kind.direction and random.random() < 0.7
+        }
+        failed = random.random() < 0.3
+        result = -22 if failed else random.choice((0, 1, 3, 40))
+        event = SyscallEvent(row.nr, row.name, args, result, "EINVAL" if failed else None, False, 1000, 0, detail)
+        lines: list[str] = []
+        reads = random.random() < 0.7
+
+        def peek(_: int, wanted: int, reads: bool = reads) -> bytes | None:
+            assert 0 <= wanted <= 1 << 16
+            return random.randbytes(wanted) if reads else None
+
+        Strace(lines.append, 1000, peek).call(event)
+        assert len(lines) == 1
+        assert lines[0].startswith(f"{row.name}(")
