@@ -124,6 +124,16 @@ METHOD(request_stop)
     Py_RETURN_NONE;
 }
 
+METHOD(chain_pages)
+{
+    ENGINE;
+    int chains = PyObject_IsTrue(arg);
+    if (chains < 0)
+        return NULL;
+    e->chains = chains;
+    Py_RETURN_NONE;
+}
+
 METHOD(count_totals_only) { ENGINE; e->totals_only = true; Py_RETURN_NONE; }
 
 METHOD(repeat_in_bulk) { ENGINE; e->bulk = true; Py_RETURN_NONE; }
@@ -267,6 +277,7 @@ static PyMethodDef counter_methods[] = {
     {"watch", counter_watch, METH_O, NULL},
     {"unwatch", counter_unwatch, METH_O, NULL},
     {"request_stop", counter_request_stop, METH_NOARGS, NULL},
+    {"chain_pages", counter_chain_pages, METH_O, NULL},
     {"count_totals_only", counter_count_totals_only, METH_NOARGS, NULL},
     {"repeat_in_bulk", counter_repeat_in_bulk, METH_NOARGS, NULL},
     {"settle", counter_settle, METH_NOARGS, NULL},

@@ -19,6 +19,9 @@
  *     The engine itself looks through all its hooks for each block that it translates, which for 180 of them costs as
  *     much as a tenth of the translation.
  *   - Iterations of REP MOVS and REP STOS within a page are done at once where that is allowed (_accel_string.c).
+ *   - tcg_gen_lookup_and_goto_ptr: a jump to a fixed place in another page looks its target up each time, since that page
+ *     may be mapped elsewhere by then.  Where chains are allowed it is chained like one within the page; who allows that
+ *     has all code forgotten when pages with code go or change (emu.machine.engine).
  *   - tcg_gen_op2, cpu_ldub_code: where each instruction of the block under translation starts, and its first bytes.
  *
  * A repeated string instruction of n > 0 iterations is n native single steps, but n + 1 entries here: the last only
@@ -46,11 +49,12 @@ enum { TYPE_I64 = 1, COND_ALWAYS = 1, COND_LT = 2, VERSION = 0x020104ff };
 enum { UC_ARCH_X86 = 4, UC_MODE_64 = 8, UC_PROT_ALL = 7, UC_ERR_EXCEPTION = 21, REG_RIP = 41, REG_RSP = 44 };
 /* Words of CPUX86State, which begins with the general registers in their encoding's order; hflags, which a block's
  * flags are; the TLB of user code, and that of the rest where SMAP is off. */
-enum { ENV_RAX, ENV_RCX, ENV_RSI = 6, ENV_RDI, HF_CPL = 3, HF_SMAP = 1 << 23, MMU_USER = 1, MMU_KERNEL = 2 };
+enum { ENV_RAX, ENV_RCX, ENV_RSI = 6, ENV_RDI, ENV_RIP = 16, HF_CPL = 3, HF_SMAP = 1 << 23, MMU_USER = 1, MMU_KERNEL = 2 };
 enum { MMU_DATA_LOAD, MMU_DATA_STORE };
 #define UC_CTL_TB_FLUSH (10 | 1u << 30)
 typedef struct { uint64_t pc, cs_base; uint32_t flags; uint16_t size, icount; } Block; /* TranslationBlock's head */
 typedef struct { uint64_t bits, link[2], args[]; } Op;                                 /* TCGOp's head */
+enum { OPC_BITS = 0xff, LINK = 8 }; /* of Op.bits; where in an operation what the next one's link[1] points to is */
 
 enum { MAX_BLOCK = 64, RECORDS_A_CHUNK = 1 << 15, AT_BLOCK_START = -1, AT_HOOKED_BLOCK_START = -2, FORGOTTEN = 1, LANES = 8 };
 enum { MOVES = 1, STORES }; /* REP MOVS, REP STOS */
@@ -79,6 +83,7 @@ typedef struct Engine {
     int64_t limit;
     bool due;          /* each lane is lowered by DUE and the limit by them all, so that the next block asks */
     bool bulk;         /* iterations of string instructions may be done by iterate() */
+    bool chains;       /* direct jumps to other pages are chained too */
     bool totals_only;  /* records' executions are not counted, and mean nothing */
     bool stop_wanted;
     bool exiting;      /* the engine's own check, where it is reached next, leaves the translated code */
@@ -121,6 +126,10 @@ typedef struct Engine {
     X(void, tcg_gen_brcond_i64_x86_64, (void *, int, uint64_t, uint64_t, void *)) \
     X(void *, gen_new_label_x86_64, (void *)) \
     X(uint64_t, tcg_const_i32_x86_64, (void *, int32_t)) \
+    X(void, tcg_gen_op3_x86_64, (void *, int, uint64_t, uint64_t, uint64_t)) \
+    X(void, tcg_gen_lookup_and_goto_ptr_x86_64, (void *)) \
+    X(void, tcg_gen_goto_tb_x86_64, (void *, unsigned)) \
+    X(void, tcg_gen_exit_tb_x86_64, (void *, Block *, unsigned)) \
     X(void *, tlb_vaddr_to_host_x86_64, (void *, uint64_t, int, int)) \
     X(void, helper_raise_exception_x86_64, (void *, int)) \
     X(void, helper_uc_tracecode, (int32_t, int32_t, void *, uint64_t)) \

@@ -9,6 +9,9 @@ static struct {
     uint8_t bytes[16];     /* of the newest instruction, as far as they are fetched singly */
     int n_bytes;
     bool after_hook, traps;
+    Block *block;
+    bool direct;           /* RIP was last set to a constant */
+    unsigned exits, asked, given; /* chained exits: those in use, as bits; for the last one its number, and ours for it */
     void *context, *check;
     void *ask, *go_on;     /* labels: of the call to *check*, which stands behind the block, and where that comes back to */
     bool hooked;
@@ -81,6 +84,54 @@ EXPORT void tcg_gen_op2_x86_64(void *s, int opc, uint64_t a, uint64_t b)
     own_tcg_gen_op2_x86_64(s, opc, a, b);
 }
 
+/* The engine addresses temporaries by pointer in operations, by offset from its context in functions. */
+static Op *op3(void *s, int opc, void *a, void *b, uint64_t c)
+{
+    Op *op = own_tcg_emit_op_x86_64(s, opc);
+    op->args[0] = (uint64_t)(uintptr_t)a;
+    op->args[1] = (uint64_t)(uintptr_t)b;
+    op->args[2] = c;
+    return op;
+}
+
+/* Whether the operation before *op* puts a constant into the temporary *temp*. */
+static bool is_constant(const Op *op, uint64_t temp)
+{
+    const Op *before = (const Op *)(uintptr_t)(op->link[1] - LINK);
+    return (before->bits & OPC_BITS) == OP_MOVI_I64 && before->args[0] == temp;
+}
+
+EXPORT void tcg_gen_op3_x86_64(void *s, int opc, uint64_t a, uint64_t b, uint64_t c)
+{
+    if (now.engine && now.record && opc == OP_ST_I64 && c == ENV_RIP * sizeof(uint64_t))
+        now.direct = is_constant(op3(s, opc, (void *)(uintptr_t)a, (void *)(uintptr_t)b, c), a);
+    else
+        own_tcg_gen_op3_x86_64(s, opc, a, b, c);
+}
+
+EXPORT void tcg_gen_goto_tb_x86_64(void *s, unsigned n)
+{
+    now.asked = now.given = n;
+    if (now.engine && now.exits & 1u << n) /* by a jump that the engine would not have chained */
+        now.given = !n;
+    now.exits |= 1u << now.given;
+    own_tcg_gen_goto_tb_x86_64(s, now.given);
+}
+
+EXPORT void tcg_gen_exit_tb_x86_64(void *s, Block *block, unsigned n)
+{
+    own_tcg_gen_exit_tb_x86_64(s, block, now.engine && block && n == now.asked ? now.given : n);
+}
+
+EXPORT void tcg_gen_lookup_and_goto_ptr_x86_64(void *s)
+{
+    if (now.engine && now.engine->chains && now.direct && now.exits != 3) {
+        tcg_gen_goto_tb_x86_64(s, now.exits & 1);
+        own_tcg_gen_exit_tb_x86_64(s, now.block, now.given);
+    } else
+        own_tcg_gen_lookup_and_goto_ptr_x86_64(s);
+}
+
 EXPORT uint32_t cpu_ldub_code_x86_64(void *env, uint64_t addr)
 {
     uint32_t byte = own_cpu_ldub_code_x86_64(env, addr);
@@ -103,16 +154,6 @@ static void *constant(void *s, uint64_t value, uint64_t **place)
     op->args[1] = value;
     *place = &op->args[1];
     return temp;
-}
-
-/* The engine addresses temporaries by pointer in operations, by offset from its context in functions. */
-static Op *op3(void *s, int opc, void *a, void *b, uint64_t c)
-{
-    Op *op = own_tcg_emit_op_x86_64(s, opc);
-    op->args[0] = (uint64_t)(uintptr_t)a;
-    op->args[1] = (uint64_t)(uintptr_t)b;
-    op->args[2] = c;
-    return op;
 }
 
 static uint64_t offset(void *s, void *temp) { return (uint64_t)((char *)temp - (char *)s); }
@@ -201,6 +242,10 @@ EXPORT void gen_intermediate_code_x86_64(void *cpu, Block *block, int max_insns)
     now.n_starts = now.n_bytes = 0;
     now.after_hook = now.traps = false;
     now.record = NULL;
+    now.block = block;
+    now.direct = false;
+    now.exits = 0;
+    now.asked = now.given = 0;
     own_gen_intermediate_code_x86_64(cpu, block, e && max_insns > MAX_BLOCK ? MAX_BLOCK : max_insns);
     if (e && now.record) {
         Record *r = finished_record(block);

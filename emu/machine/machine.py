@@ -88,8 +88,8 @@ class Machine:
         for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
             self.engine.write(name, value)
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
-        self.pages.lazy = self.kernel.space.mapping_at
-        self.memories = self.kernel.memories = Memories(self.ram, self.base, self.image, self.pages, self._flush)
+        self.pages.lazy, self.pages.code_moved = self.kernel.space.mapping_at, self.engine.code_moved
+        self.memories = self.kernel.memories = Memories(self.ram, self.base, self.image, self.pages, self.engine)
         self._scheduler = self.kernel.scheduler
         self.contexts.clear()
         self.task = self.kernel.main

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from emu.image.executable import Loadable
 from emu.machine.base import Base
+from emu.machine.engine import Engine
 from emu.machine.execution import Programs, map_supervisor
 from emu.machine.load import SUPERVISOR_PAGE
 from emu.machine.paging import ADDRESS, ALIAS, COMMON, DIRTY, HAS_FRAME, SLICE, WRITABLE, PageTables
@@ -22,9 +23,9 @@ SUPERVISOR_SLICE = SUPERVISOR_PAGE // SLICE
 class Memories:
     """All page tables of one machine but for making the first; satisfies :class:`syscalls.guest.Memories`."""
 
-    def __init__(self, ram: Ram, base: Base, image: Loadable, first: PageTables, flush: Callable[[], None]) -> None:
-        """Begin with *first*, in which *image* runs."""
-        self._ram, self._base, self._flush, self._budget = ram, base, flush, first.budget
+    def __init__(self, ram: Ram, base: Base, image: Loadable, first: PageTables, engine: Engine) -> None:
+        """Begin with *first*, in which *image* runs, on *engine*."""
+        self._ram, self._base, self._engine, self._budget = ram, base, engine, first.budget
         self._programs = Programs(ram, base, image, self._budget, self._new)
         self._dropped: list[PageTables] = []
         self.current = first  # what the engine walks
@@ -36,7 +37,8 @@ class Memories:
         return self._made > 0
 
     def _new(self) -> PageTables:
-        pages = PageTables(self._ram, 0, self._flush, self._budget)
+        self._engine.unchain()
+        pages = PageTables(self._ram, 0, self._engine.flush_tlb, self._budget)
         self._made += 1
         pages.number = self._made
         try:

@@ -74,6 +74,8 @@ class PageTables:
         self._table_frames = [self.root]
         self.lazy: LazyProt | None = None  # the kernel's, once there is one
         self.before_drop: Callable[[], None] | None = None  # an observer's: called while what unmap drops is there
+        self.code_moved: Callable[[], None] | None = None  # the engine's: called when pages near code go or change
+        self._code: set[int] = set()  # address // SLICE of all that ever held code
         self.frames = 0  # frames behind guest pages; page tables do not count
         self.new_code = False  # pages were made executable that are no kept frames as they were
         self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
@@ -188,6 +190,8 @@ class PageTables:
     def map_kept(self, addr: int, first: int, count: int, prot: int) -> None:
         """Map *count* frames from physical address *first* on, which :meth:`Ram.keep` holds, with what is in them."""
         self.unmap(addr, count * PAGE)
+        if prot & PROT_EXEC:
+            self._code.update(range(addr // SLICE, (addr + count * PAGE - 1) // SLICE + 1))
         self.charge(count)
         for table, low, high in self._runs(addr, count * PAGE, make=True):
             assert table is not None
@@ -201,7 +205,7 @@ class PageTables:
         self.charge(left)
         take = self.ram.take
         if prot & PROT_EXEC:
-            self.new_code = self.ram.had_code = True
+            self._note_code(addr, size)
             if self.ram.stale:  # the engine knows code by its frame, and may remember what a used one once held
                 take = self.ram.take_new
         try:
@@ -261,7 +265,16 @@ class PageTables:
             self._release(entries)
             words[table + low : table + high] = memoryview(array("Q", bytes(8 * (high - low))))
         if changed:
+            self._move_code(addr, size)
             self._flush()
+
+    def _note_code(self, addr: int, size: int) -> None:
+        self.new_code = self.ram.had_code = True
+        self._code.update(range(addr // SLICE, (addr + size - 1) // SLICE + 1))
+
+    def _move_code(self, addr: int, size: int) -> None:
+        if self.code_moved and any(addr // SLICE <= number <= (addr + size - 1) // SLICE for number in self._code):
+            self.code_moved()
 
     def _present_runs(self, addr: int, size: int) -> list[tuple[int, int, int]]:
         # Like _runs, only where a page table exists; cheap for ranges of gigabytes that were never touched.
@@ -302,8 +315,9 @@ class PageTables:
     def protect(self, addr: int, size: int, prot: int) -> None:
         """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
         bits = entry_bits(prot)
+        self._move_code(addr, size)
         if prot & PROT_EXEC:
-            self.new_code = self.ram.had_code = True
+            self._note_code(addr, size)
         words = self.ram.words
         keep = ADDRESS | ACCESSED | DIRTY | COMMON | ALIAS
         moves = bool(prot & PROT_WRITE and self.ram.shares) or bool(prot & PROT_EXEC and self.ram.stale)

@@ -44,9 +44,9 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
     Raises WorldError if *world* has no room for it, OSError if the record cannot be written, and ImageError for a
     program whose loader the guest does not have.
     """
-    machine = Machine(image, world)
+    machine, host = Machine(image, world), Host()
+    machine.engine.chain_pages()
     kernel = machine.kernel
-    host = Host()
     host.attach(kernel, lambda number: sending.send_process(kernel, kernel.main.process, number))
     kernel.keeps_output = False
     listeners: list[Callable[[SyscallEvent], None]] = []

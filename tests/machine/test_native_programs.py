@@ -119,6 +119,23 @@ def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     assert "SIGBUS" in (outcome.message or "")
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_code_in_another_page_is_what_is_there(chained: bool) -> None:
+    """However often the place was jumped to before, and with jumps between pages chained or not."""
+    path = compile_program(store.ROOT / "tests" / "native" / "moved.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    if chained:
+        machine.engine.chain_pages()
+
+    outcome = machine.run()
+
+    assert outcome.exit_status == 0, outcome
+    here = b"".join(data for _, data in machine.kernel.output).decode()
+    assert there.splitlines()[:3] == ["as it was: 1000", "mapped anew: 2000", "stored into: 3000"]
+    assert here.splitlines() == there.splitlines()
+
+
 def test_shared_mappings_of_one_file_see_each_other() -> None:
     """At once, whichever of them come and go; from a snapshot among them, and on a machine that was used before."""
     path = compile_program(store.ROOT / "tests" / "native" / "aliases.c", base=("-static", "-O1", "-w"))
