@@ -28,7 +28,7 @@ struct job {
 
 static void nap(void)
 {
-	usleep(100000);
+	usleep(200000); /* on a busy machine, too, the other thread waits by then */
 }
 
 static void *work(void *argument)
