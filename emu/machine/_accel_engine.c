@@ -351,6 +351,7 @@ EXPORT void cpu_loop_exit_x86_64(void *cpu)
 Engine *new_engine(void *uc, size_t cpu_offset)
 {
     own_uc_ctl(uc, UC_CTL_TB_FLUSH); /* blocks translated before would not be counted; also makes the CPU */
+    own_uc_ctl(uc, UC_CTL_TLB_FLUSH); /* pages that are there for stores would not be known */
     void *cpu = *(void **)((char *)uc + cpu_offset);
     Engine *e = map_low(sizeof *e);
     if (!e)

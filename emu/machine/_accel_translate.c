@@ -257,3 +257,33 @@ EXPORT void gen_intermediate_code_x86_64(void *cpu, Block *block, int max_insns)
     }
     now.engine = NULL;
 }
+
+static uint64_t *word_of_page(Engine *e, uint64_t page, uint64_t *bit)
+{
+    uint64_t hash = page * 0x9e3779b97f4a7c15u >> 48; /* Fibonacci hashing to 16 bits */
+    *bit = UINT64_C(1) << (hash & 63);
+    return &e->stored[hash >> 6];
+}
+
+EXPORT void tlb_set_page_with_attrs_x86_64(void *cpu, uint64_t addr, uint64_t physical, uint32_t attributes, int prot,
+                                           int mmu_index, uint64_t size)
+{
+    FIND(cpu, cpu);
+    if (e && prot & PAGE_WRITE) {
+        uint64_t bit, *word = word_of_page(e, addr >> PAGE_SHIFT, &bit);
+        *word |= bit;
+    }
+    own_tlb_set_page_with_attrs_x86_64(cpu, addr, physical, attributes, prot, mmu_index, size);
+}
+
+EXPORT void tlb_reset_dirty_by_vaddr_x86_64(void *cpu, uint64_t addr, uint64_t size)
+{
+    FIND(cpu, cpu);
+    bool stored = !e;
+    for (uint64_t page = addr >> PAGE_SHIFT; !stored && page <= (addr + size) >> PAGE_SHIFT; page++) {
+        uint64_t bit, *word = word_of_page(e, page, &bit);
+        stored = *word & bit;
+    }
+    if (stored)
+        own_tlb_reset_dirty_by_vaddr_x86_64(cpu, addr, size);
+}

@@ -54,6 +54,22 @@ def test_bulk_leaves_code_that_is_overwritten_to_the_engine() -> None:
         assert (bare.read("rbx"), bare.total()) == (5, 3 + 8 + 8)
 
 
+def test_code_translated_after_a_store_into_its_page_is_watched() -> None:
+    """A store into a page with code, more code of that page, a store into that: what runs then is what was stored."""
+    code = bytearray(0x500)
+    code[:7] = bytes.fromhex("89042500080100")  # mov [CODE + 0x800], eax
+    code[7:12] = b"\xe8" + (0x400 - 12).to_bytes(4, "little")  # call CODE + 0x400
+    code[12:20] = bytes.fromhex("c604250104010002")  # mov byte [CODE + 0x401], 2
+    code[20:25] = b"\xe8" + (0x400 - 25).to_bytes(4, "little")
+    code[0x400:0x406] = bytes.fromhex("bb01000000c3")  # mov ebx, 1; ret
+    bare = Bare(bytes(code))
+
+    bare.run(CODE, CODE + 25)
+
+    assert bare.read("rbx") == 2
+    assert bare.total() == 4 + 2 * 2
+
+
 def test_totals_only() -> None:
     """Without an account of single blocks the totals and the limits stay, and asking about blocks is an error."""
     code = bytes.fromhex("b964000000 ffc9 75fc 90")
