@@ -74,5 +74,7 @@ def unescaped(path: bytes) -> bytes:
 
 def is_plain(groups: bytes, mounts: bytes) -> bool:
     """Say whether no path or line of these contents is so long that a parser may give up."""
+    if len(groups) < MOST and len(mounts) < MOST:
+        return True
     lines = (*groups.split(b"\n"), *mounts.split(b"\n"))
     return all(len(line) < LONGEST_LINE and all(len(word) < MOST for word in line.split(b" ")) for line in lines)

@@ -59,17 +59,20 @@ class Calls:
         self.events = result.calls
         # The calls that the models look at: (number of the call, which of its name, event).
         self._of_files: list[tuple[int, int, SyscallEvent]] = []
+        # Which calls open files, and the paths of those; and those that opened one.
+        self.opens: list[tuple[int, str]] = []
+        self._opened: list[tuple[int, str]] = []
         counts = dict.fromkeys((*READS, CLOSE, *OPENS), 0)
         for at, event in enumerate(self.events):
             name = event.name
             if name in counts:
                 counts[name] += 1
                 self._of_files.append((at, counts[name], event))
-        # Which calls open files, and the paths of those; and those that opened one.
-        self.opens = [(at, _path(event)) for at, _, event in self._of_files if event.name in OPENS]
-        self._opened = [
-            (at, path) for at, path in self.opens if self.events[at].result >= 0 and not self.events[at].overridden
-        ]
+                if name in OPENS:
+                    opened = at, _path(event)
+                    self.opens.append(opened)
+                    if event.result >= 0 and not event.overridden:
+                        self._opened.append(opened)
 
     def first(self, name: str) -> SyscallEvent | None:
         """The first call of *name*."""
@@ -101,9 +104,10 @@ class Calls:
 
     def reads_of(self, wanted: Callable[[str], bool]) -> list[tuple[int, SyscallEvent]] | None:
         """The reads of the first file whose path is *wanted*; None if it was not opened."""
-        first = next((at for at, path in self._opened if wanted(path)), None)
-        if first is None:
+        opened = [at for at, path in self._opened if wanted(path)]
+        if not opened:
             return None
+        first = opened[0]
         fd = self.events[first].result
         found = []
         for at, nth, event in self._of_files:
@@ -161,9 +165,14 @@ def huge_page(result: Result, calls: Calls) -> Iterator[Wrong]:
 
 def page(result: Result, _: Calls) -> Iterator[Wrong]:
     """physPageSize: the last AT_PAGESZ of the auxiliary vector."""
-    sizes = [value for tag, value in result.values.get("auxv", ()) if tag == AT_PAGESZ]
-    if sizes and result.values.get("physPageSize") not in (None, sizes[-1]):
-        yield Wrong("runtime.sysauxv", f"physPageSize is {result.values['physPageSize']}, and AT_PAGESZ {sizes[-1]}")
+    got, size = result.values.get("physPageSize"), _page_size(tuple(result.values.get("auxv", ())))
+    if got is not None and size is not None and got != size:
+        yield Wrong("runtime.sysauxv", f"physPageSize is {got}, and AT_PAGESZ {size}")
+
+
+@lru_cache(maxsize=64)
+def _page_size(auxv: tuple[tuple[int, int], ...]) -> int | None:
+    return next((value for tag, value in reversed(auxv) if tag == AT_PAGESZ), None)
 
 
 def maxprocs(result: Result, calls: Calls) -> Iterator[Wrong]:

@@ -47,6 +47,26 @@ class Seen:
         return len(raw) - raw.count(0)
 
 
+class Tally:
+    """In how many of some runs each trait was: the counters of all traits side by side, one bit of each an integer."""
+
+    def __init__(self) -> None:
+        self._digits: list[int] = []  # the lowest first
+
+    def add(self, found: int) -> None:
+        """Count a run with the traits *found*."""
+        for place, digit in enumerate(self._digits):
+            self._digits[place], found = digit ^ found, digit & found
+            if not found:
+                return
+        if found:
+            self._digits.append(found)
+
+    def of(self, trait: int) -> int:
+        """How many runs had the trait with that number."""
+        return sum((digit >> trait & 1) << place for place, digit in enumerate(self._digits))
+
+
 def cover(items: list[tuple[bytes, int]]) -> list[bytes]:
     """Choose few of *items* (input, traits) that together have all traits: shortest first, each that adds something.
 

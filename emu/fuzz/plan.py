@@ -68,6 +68,7 @@ def errno_of(payload: bytes) -> str:
     return NAMES[number if number in NAMES and number else ERRNOS[number % len(ERRNOS)]]
 
 
+@lru_cache(maxsize=1 << 10)
 def meaning(answer: Answer) -> Meaning:
     """What *answer*, which is one to a call, means."""
     payload, zero = answer.payload, 0 if ROWS[answer.row].returns_zero else None
@@ -138,7 +139,7 @@ class Plan:
         if not answered:
             return files
         kept = (file for file in files if file.path not in answered)
-        return (*kept, *(File(path, content) for path, content in answered.items()))
+        return (*kept, *(_file(path, content) for path, content in answered.items()))
 
     def rules(self, before: Mapping[str, int], made: Mapping[str, int] | None = None) -> list[tuple[int, Rule]]:
         """The answers to calls as compiled rules, each with its call's number.
@@ -183,6 +184,11 @@ class Plan:
             files=self.files_over(world.files),
             responses=(*self.responses(Counter(event.name for event in calls_before)), *world.responses),
         )
+
+
+@lru_cache(maxsize=256)
+def _file(path: str, content: bytes) -> File:
+    return File(path, content)
 
 
 def _with_setting(world: World, row: Row, text: bytes) -> World:

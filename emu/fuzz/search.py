@@ -11,14 +11,14 @@ those first that had the fewest turns; what is compared in that new code is what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from emu.fuzz.corpus import Corpus
 from emu.fuzz.grammar import CONTRACT, HOSTILE, OF_GO, ROWS
 from emu.fuzz.mutation import mutate
-from emu.fuzz.novelty import Seen, cover, new_blocks, ranges, traits
+from emu.fuzz.novelty import Seen, Tally, cover, new_blocks, traits
 from emu.fuzz.oracles import OK, Verdict, verdict
 from emu.fuzz.plan import CONTENTS, Answer, Plan, decode, is_legal
 from emu.fuzz.shapes import Own, edited, text_of, word_of
@@ -73,16 +73,14 @@ class Entry:
     untried: int  # of its answers, from the first on: those that may yet turn out to be needless
     stored: bool  # in the corpus
     cost: int  # instructions of its run
+    before: int  # how many runs, of those that were looked at for this, showed the last of its news before it
     hints: Own = NO_HINTS  # what the code compares with that it was the first to reach
     turns: int = 0
-    shown: int = 0  # how many runs, of those that were looked at for this, showed the last of its news ...
-    at: int = field(init=False)  # ... which is this bit of ...
-    bit: int = field(init=False)  # ... the traits of this block
 
-    def __post_init__(self) -> None:
-        """Find the last of the news."""
-        last = self.news.bit_length() - 1
-        self.at, self.bit = last >> 3, 1 << (last & 7)
+    @property
+    def last(self) -> int:
+        """The number of the last of its news."""
+        return self.news.bit_length() - 1
 
 
 class Search:
@@ -103,6 +101,7 @@ class Search:
         self.seed = self._rng.getrandbits(31)  # for an engine with a generator of its own
         self.entries: list[Entry] = []
         self.seen = Seen()
+        self._tally = Tally()
         self.executions = 0
         self._fresh: list[Entry] = []  # not yet made small
         self._parent: Entry | None = None
@@ -213,10 +212,9 @@ class Search:
         if self.tier == CONTRACT and tier_of(result) != CONTRACT:
             return result, 0
         judged = verdict(result)
-        shown = ranges(result.coverage)
-        found = int.from_bytes(shown, "little")
+        found = traits(result.coverage)
         if self.executions % SAMPLED == 0:
-            self._count(shown)
+            self._tally.add(found)
         before = self.seen.union
         news = self.seen.learn(found)
         if news:
@@ -224,12 +222,6 @@ class Search:
         if judged.kind != OK:
             self._found(result, judged)
         return result, found
-
-    def _count(self, shown: bytes) -> None:
-        size = len(shown)
-        for entry in self.entries:
-            if entry.at < size and shown[entry.at] & entry.bit:
-                entry.shown += 1
 
     def _add(self, result: Result, failed: bool, news: int, blocks: list[int], stored: bool) -> None:
         promising = bool(blocks) and not failed
@@ -245,6 +237,7 @@ class Search:
             size if size > 1 else 0,
             stored,
             result.instructions,
+            self._tally.of(news.bit_length() - 1),
             hints,
         )
         self.entries.append(entry)
@@ -292,7 +285,7 @@ class Search:
         candidates = [rng.choice(self.entries) for _ in range(CANDIDATES)]
         if rng.random() >= FAILED_SHARE:
             candidates = [one for one in candidates if not one.failed] or candidates
-        return min(candidates, key=lambda one: one.shown * one.cost)
+        return min(candidates, key=lambda one: (self._tally.of(one.last) - one.before) * one.cost)
 
 
 def trials(plan: Plan, sites: Sites, hints: tuple[int, ...]) -> list[Plan]:

@@ -10,6 +10,7 @@ import re
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ Hints = Sequence[int]
 """In order."""
 U64 = (1 << 64) - 1
 MIN_WORD = 3  # characters
+CHECKED = 256  # contents of which it is remembered whether they are legal
 HINTED, KEENLY = 0.4, 0.8  # how often a value is a hint, if one fits
 
 
@@ -172,6 +174,7 @@ def _all_lines(data: bytes, line: re.Pattern[bytes]) -> bool:
     return all(line.fullmatch(one + b"\n") for one in data[:-1].split(b"\n")) if data.endswith(b"\n") else not data
 
 
+@lru_cache(maxsize=CHECKED)
 def _is_cgroup(data: bytes) -> bool:
     return _all_lines(data, CGROUP_LINE)
 
@@ -204,6 +207,7 @@ MOUNT_LINE = re.compile(
 )
 
 
+@lru_cache(maxsize=CHECKED)
 def _is_mountinfo(data: bytes) -> bool:
     return _all_lines(data, MOUNT_LINE)
 

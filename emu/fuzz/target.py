@@ -12,12 +12,11 @@ from __future__ import annotations
 import gc
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from emu.boot.boot import END, FATAL_ERROR, MSTART, describe, entry_of, printed
-from emu.boot.reader import NOT_IN_RELEASE, Missing, Reader
 from emu.fuzz import unwind
 from emu.fuzz.constants import Constants
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS, know_files
@@ -25,6 +24,7 @@ from emu.fuzz.oracles import CHANGING
 from emu.fuzz.plan import ARGUMENT, CONTENTS, SETTING, Plan
 from emu.fuzz.sites import paths_opened
 from emu.fuzz.trail import Step, Trail
+from emu.fuzz.values import Values
 from emu.image.image import Image
 from emu.machine import snapshot
 from emu.machine.machine import Machine
@@ -50,17 +50,7 @@ WORTH = 10  # runs in one World after which there are snapshots before its calls
 # What a run costs between two snapshots of it: a snapshot takes as long as some 20,000 instructions, a call as 10,000.
 SPACING, CALL_COST = 30_000, 10_000
 
-# What is read when a run has reached its end, by the name that a model knows; the first that the program has.
-VALUES = {
-    "ncpu": ("runtime.numCPUStartup", "runtime.ncpu"),
-    "physHugePageSize": ("runtime.physHugePageSize",),
-    "physPageSize": ("runtime.physPageSize",),
-    "gomaxprocs": ("runtime.gomaxprocs",),
-    "npidle": ("runtime.sched.npidle",),
-    "containermaxprocs": ("runtime.debug.containermaxprocs",),
-}
 SYSCALL_SIZE = 2  # bytes of the instruction
-LOOKED_AT = 4  # Ps from each end of allp
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +117,7 @@ class Target:
 
     def _prepare(self) -> None:
         self.machine = Machine(self.image, self.world, profiled=True)
-        self._reader = Reader(self.machine, self.image)
-        self._places = list(self._integers())
+        self._values = Values(self.machine, self.image)
         self._nothing = self.machine.counter.state()
         self._cuts: set[int] = set()  # calls that runs were stopped before
         self._parts: list[tuple[int, int]] = []  # (start of a block, the block), by their numbers
@@ -138,17 +127,9 @@ class Target:
         if outcome.kind != "reached":
             raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
 
-    def _integers(self) -> Iterator[tuple[str, int, int, bool]]:
-        # Where each of VALUES is: its name, address, bytes, and whether it has a sign.
-        for name, paths in VALUES.items():
-            path = next((path for path in paths if self._reader.has(path)), None)
-            if path is not None:
-                addr, kind = self._reader.place(path)
-                yield name, addr, kind.size, kind.kind.startswith("int")
-
     def _stand_in(self, world: World) -> Outcome:
         # Let the machine stand at *begin* in *world*; tells how it got there, or why not.
-        if world == self._stood_in:
+        if world is self._stood_in or world == self._stood_in:
             return self._arrived
         self.machine.begin_anew(world)
         return self._stand()
@@ -189,7 +170,7 @@ class Target:
 
     def _run(self, plan: Plan) -> Result:
         world = self._settled(plan)
-        if not self.machine.takes(world):
+        if world is not self._stood_in and not self.machine.takes(world):
             return self._result(plan, {"kind": SLOW, "message": "the World does not fit into the machine"})
         outcome = self._stand_in(world)
         if outcome.kind == "reached":
@@ -292,9 +273,9 @@ class Target:
         # Stand where a run of *plan* may begin, with its rules in force.
         machine, kernel = self.machine, self.machine.kernel
         kernel.answer_by(self._own_rules)
-        step = self._unchanged.start_of(plan)
-        if followed is not None:
-            step = max(step, followed.start_of(plan), key=lambda one: one.done)
+        step = self._first if followed is None else followed.start_of(plan)
+        if self._unchanged.last.done > step.done:  # else it has none that is later
+            step = max(self._unchanged.start_of(plan), step, key=lambda one: one.done)
         snapshot.restore(machine, step.moment)
         self._show(plan.files_over(self._full.files))
         kernel.answer_by(self._own_rules.ahead(plan.rules(self._first.made, step.made)))
@@ -364,7 +345,7 @@ class Target:
             plan,
             described,
             # Models judge start-up by what was answered in it; of a whole program that is long over.
-            values=self._values() if reached and self.until != END else {},
+            values=self._values.read() if reached and self.until != END else {},
             calls=tuple(machine.kernel.events[self._done :]),
             stack=() if reached else tuple(unwind.functions(machine, self.image)),
         )
@@ -398,18 +379,6 @@ class Target:
             defect=defect,
         )
 
-    def _values(self) -> dict[str, Any]:
-        peek = self.machine.pages.peek
-        values: dict[str, Any] = {
-            name: int.from_bytes(peek(addr, size), "little", signed=signed) for name, addr, size, signed in self._places
-        }
-        values["auxv"] = self.machine.kernel.program.auxv
-        try:
-            values["allp"] = processors(self._reader)
-        except Missing:
-            return values
-        return values
-
     def world_of(self, plan: Plan) -> World:
         """The World in which a cold boot does what :meth:`run` does for *plan*."""
         world = self._settled(plan)
@@ -422,23 +391,6 @@ class Target:
         bias, places = self.machine.loaded.bias, self.machine.counter.places()
         chosen = places if numbers is None else [places[number] for number in numbers]
         return self._constants.of([(pc - bias, size) for pc, size in chosen])
-
-
-def processors(reader: Reader) -> tuple[int, list[tuple[int, int, int]]]:
-    """How many Ps ``allp`` has, and (index, id, status) of the first and the last ones; raises Missing."""
-    start, length, _ = reader.slice("runtime.allp")
-    chosen = sorted({*range(min(length, LOOKED_AT)), *range(max(length - LOOKED_AT, 0), length)})
-    addresses = memoryview(reader.raw(start, 8 * length)).cast("Q")
-    places = [reader.find("runtime.p", field) for field in ("id", "status")]
-    spans = [(place[0], place[0] + place[1].size) for place in places if place is not None]
-    if len(spans) != len(places):
-        raise Missing(NOT_IN_RELEASE)
-    found = []
-    for index in chosen:
-        raw = reader.raw(addresses[index], max(end for _, end in spans))
-        number, status = (int.from_bytes(raw[low:high], "little", signed=True) for low, high in spans)
-        found.append((index, number, status))
-    return length, found
 
 
 def is_fair(plan: Plan, calls: Sequence[SyscallEvent]) -> bool:

@@ -7,6 +7,7 @@ which another plan does the same.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,6 +33,13 @@ class Trail:
         self.plan, self.steps, self.calls = plan, steps, calls
         self._sites = Sites(calls)
         self._own = self._placed(plan)
+        self._set = frozenset(self._own)
+        self._dones = [step.done for step in steps]
+
+    @property
+    def last(self) -> Step:
+        """The last step."""
+        return self.steps[-1]
 
     def _placed(self, plan: Plan) -> list[tuple[int, Answer]]:
         return [(self._sites.first_call(answer), answer) for answer in plan.answers]
@@ -39,10 +47,13 @@ class Trail:
     def start_of(self, plan: Plan) -> Step:
         """The last step up to which *plan* answers as this run's does."""
         theirs = self._placed(plan)
-        same = min((at for at, _ in set(self._own) ^ set(theirs)), default=NEVER)
-        for step in reversed(self.steps):
-            # The order matters too: of two answers to a call the first one counts.
-            if step.done <= same and _before(step.done, self._own) == _before(step.done, theirs):
+        same = min((at for at, _ in self._set.symmetric_difference(theirs)), default=NEVER)
+        at = bisect_right(self._dones, same)
+        # The order matters too: of two answers to a call the first one counts.
+        if _before(same, self._own) == _before(same, theirs):
+            return self.steps[max(at - 1, 0)]
+        for step in reversed(self.steps[:at]):
+            if _before(step.done, self._own) == _before(step.done, theirs):
                 return step
         return self.steps[0]
 
@@ -51,5 +62,5 @@ class Trail:
         return self.steps[: self.steps.index(step) + 1]
 
 
-def _before(done: int, placed: list[tuple[int, Answer]]) -> list[Answer]:
-    return [answer for at, answer in placed if at < done]
+def _before(done: int, placed: list[tuple[int, Answer]]) -> list[tuple[int, Answer]]:
+    return [one for one in placed if one[0] < done]

@@ -418,16 +418,32 @@ static PyObject *copy_pages(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(clean_pages_doc, "clean_pages(ram: int, tables: Buffer, kept: int, pristine: int) -> bool\n\n\
-Make the frame behind each dirty page zero, or what it is in *pristine* if its number is below *kept*.  *tables*: packed\n\
-uint64 numbers of words in *ram* where a page table begins.  Tells whether one of the pages may be executed.");
+PyDoc_STRVAR(clean_pages_doc, "clean_pages(ram: int, tables: Buffer, kept: int, pristine: int, but: Buffer) -> bool\n\n\
+Make the frame behind each dirty page zero, or what it is in *pristine* if its number is below *kept*; those whose packed\n\
+native uint32 numbers *but* holds, in order, stay.  *tables*: packed uint64 numbers of words in *ram* where a page table\n\
+begins.  Tells whether one of the pages may be executed.");
+
+static bool is_among(uint32_t number, const uint32_t *numbers, size_t n)
+{
+    while (n) {
+        size_t half = n / 2;
+        if (numbers[half] < number) {
+            numbers += half + 1;
+            n -= half + 1;
+        } else if (numbers[half] > number)
+            n = half;
+        else
+            return true;
+    }
+    return false;
+}
 
 static PyObject *clean_pages(PyObject *module, PyObject *args)
 {
     (void)module;
     unsigned long long ram_at, kept, pristine;
-    Py_buffer tables;
-    if (!PyArg_ParseTuple(args, "Ky*KK:clean_pages", &ram_at, &tables, &kept, &pristine))
+    Py_buffer tables, but;
+    if (!PyArg_ParseTuple(args, "Ky*KKy*:clean_pages", &ram_at, &tables, &kept, &pristine, &but))
         return NULL;
     char *ram = (char *)(uintptr_t)ram_at;
     bool code = false;
@@ -436,16 +452,24 @@ static PyObject *clean_pages(PyObject *module, PyObject *args)
         memcpy(&table, (char *)tables.buf + i, sizeof table);
         const uint64_t *entries = (const uint64_t *)ram + table;
         for (int k = 0; k < 512; k++) {
+            if (k % 8 == 0 && !((entries[k] | entries[k + 1] | entries[k + 2] | entries[k + 3] | entries[k + 4] |
+                                 entries[k + 5] | entries[k + 6] | entries[k + 7]) & PTE_DIRTY)) {
+                k += 7; /* most are not */
+                continue;
+            }
             if (!(entries[k] & PTE_DIRTY))
                 continue;
             uint64_t frame = (entries[k] & PTE_ADDRESS) / PAGE;
             code |= !(entries[k] >> 63) && entries[k] & PTE_USER;
+            if (is_among((uint32_t)frame, but.buf, (size_t)but.len / 4))
+                continue;
             if (frame < kept)
                 memcpy(ram + frame * PAGE, (char *)(uintptr_t)pristine + frame * PAGE, PAGE);
             else
                 memset(ram + frame * PAGE, 0, PAGE);
         }
     }
+    PyBuffer_Release(&but);
     PyBuffer_Release(&tables);
     return PyBool_FromLong(code);
 }

@@ -122,17 +122,18 @@ def copy_pages(to: int, from_: int, pages: bytes | bytearray | memoryview) -> No
         ctypes.memmove(to + page * PAGE, from_ + page * PAGE, PAGE)
 
 
-def clean_pages(ram: int, tables: Sequence[int], kept: int, pristine: int) -> bool:
+def clean_pages(ram: int, tables: Sequence[int], kept: int, pristine: int, but: bytes = b"") -> bool:
     """Make the frame behind each dirty page zero, or, if its number is below *kept*, what it is in *pristine*.
 
     *ram* and *pristine* are host addresses of arrays of frames; *tables* says at which words of *ram* a page table
-    begins.  Tells whether the guest may execute one of the pages.
+    begins.  Frames with the numbers *but* (in order, packed as :func:`dirty_pages` returns them) stay as they are.
+    Tells whether the guest may execute one of the pages.
     """
     packed = array("Q", tables).tobytes()
     if _State.native:
-        found: bool = _State.native.clean_pages(ram, packed, kept, pristine)
+        found: bool = _State.native.clean_pages(ram, packed, kept, pristine, but)
         return found
-    code = False
+    code, spared = False, set(memoryview(but).cast("I"))
     for table in tables:
         entries = (ctypes.c_uint64 * 512).from_address(ram + 8 * table)
         for entry in entries:
@@ -140,6 +141,8 @@ def clean_pages(ram: int, tables: Sequence[int], kept: int, pristine: int) -> bo
                 continue
             at = entry & _ADDRESS
             code = code or (not entry >> 63 and bool(entry & _USER))
+            if at // PAGE in spared:
+                continue
             if at < kept * PAGE:
                 ctypes.memmove(ram + at, pristine + at, PAGE)
             else:

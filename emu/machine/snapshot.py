@@ -89,7 +89,8 @@ def put_memory(machine: Machine, tables: TablesState, frames: RamState, numbers:
     All other frames are as they were at first.  The engine's TLB is the caller's to flush.
     """
     ram, pages, base = machine.ram, machine.pages, machine.base
-    own_code = accel.clean_pages(ram.host_addr, tuple(pages.tables.values()), ram.kept, base.pristine())
+    # What is stored below need not be made clean first.
+    own_code = accel.clean_pages(ram.host_addr, tuple(pages.tables.values()), ram.kept, base.pristine(), numbers)
     if ram.lost:
         base.rewrite()
     if own_code or pages.new_code:

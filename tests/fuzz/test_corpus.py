@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emu.fuzz.corpus import TEMPORARY, Corpus
 from emu.fuzz.folder import summarise
-from emu.fuzz.novelty import Seen, cover, new_blocks, traits
+from emu.fuzz.novelty import Seen, Tally, cover, new_blocks, traits
 
 DEAD = 2**22 + 1  # above the largest process id there can be, proc(5), pid_max
 
@@ -105,3 +105,13 @@ def test_a_file_that_is_being_written_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "state" / "1.json").write_text('{"executions": 7, "seconds": 2.0, "edges": 3}')
 
     assert summarise(tmp_path).executions == 7
+
+
+@given(st.lists(st.integers(0, 2**70), max_size=40), st.integers(0, 80))
+def test_a_tally_counts_runs_with_a_trait(runs: list[int], trait: int) -> None:
+    """Side by side or one by one, it is the same count."""
+    tally = Tally()
+    for found in runs:
+        tally.add(found)
+
+    assert tally.of(trait) == sum(found >> trait & 1 for found in runs)

@@ -107,6 +107,21 @@ def test_clean_pages_puts_dirty_frames_back() -> None:
 
 
 @pytest.mark.usefixtures("_host_loops")
+def test_clean_pages_leaves_frames_that_are_stored_anyway() -> None:
+    """Frames that are said to stay do, wherever their entries are; whether there is code is told all the same."""
+    ram = (ctypes.c_uint8 * (8 * PAGE))(*([7] * (8 * PAGE)))
+    at = ctypes.addressof(ram)
+    ctypes.memset(at, 0, PAGE)  # frame 0: the table
+    entries = (ctypes.c_uint64 * 512).from_buffer(ram)
+    for place, frame in ((0, 4), (7, 1), (8, 7), (15, 2), (300, 6), (510, 3), (511, 5)):
+        entries[place] = frame * PAGE | DIRTY | USER | (0 if frame == 6 else NO_EXECUTE)
+
+    assert accel.clean_pages(at, [0], 0, at, accel.pack([1, 4, 6]))
+    left = [frame for frame in range(1, 8) if bytes(ram)[frame * PAGE : (frame + 1) * PAGE] != bytes(PAGE)]
+    assert left == [1, 4, 6]
+
+
+@pytest.mark.usefixtures("_host_loops")
 def test_store_pages_puts_each_at_its_number() -> None:
     """In the order given; as many as there are numbers, or none."""
     target = ctypes.create_string_buffer(3 * PAGE)
