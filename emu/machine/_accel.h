@@ -31,8 +31,8 @@
  * finds the count zero.  It is not charged, and no limit stops at it.
  *
  * Source of every statement about the engine: its sources, tag v2.1.4 (qemu/accel/tcg, qemu/tcg, qemu/target/i386).
- * What depends on that release stands under "Layout" and is proved at load (_accel_check.c) before anything is
- * attached.  One host thread at a time may use the module and the engines that it counts; uc_emu_stop from another one,
+ * What depends on that release stands under "Layout".  What counting needs of it is proved at load (_accel_check.c) before
+ * anything is attached, what iterations in bulk and chains need besides, by tests/machine.  One host thread at a time may use the module and the engines that it counts; uc_emu_stop from another one,
  * and so uc_emu_start's timeout, is not seen before the guest leaves translated code by itself.
  */
 #ifndef RT0_ACCEL_H
