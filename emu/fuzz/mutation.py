@@ -12,7 +12,7 @@ from emu.fuzz import plan as plans
 from emu.fuzz.grammar import CALL_ROWS, CONTRACT, FILE_ROWS, ROWS, SETTING_ROWS, Row
 from emu.fuzz.plan import Answer, Plan, canonical, is_legal
 from emu.fuzz.shapes import Hints, number
-from emu.fuzz.sites import Sites
+from emu.fuzz.sites import NOWHERE, Sites
 from syscalls.abi import MAP_FIXED
 from syscalls.errno import NUMBERS
 from syscalls.events import SyscallEvent
@@ -21,7 +21,6 @@ TRIES = 8
 FAR = 4  # how many calls beyond those that were made an answer may aim at
 EVERY_SHARE = 0.1  # of the answers go to all calls of a kind
 LATER = 1 << 62
-NOWHERE = Sites()
 
 
 def mutate(

@@ -54,8 +54,8 @@ class Runner(Protocol):
     def run(self, plan: Plan) -> Result:
         """Run once."""
 
-    def follow(self, plan: Plan, since: int = 0) -> None:
-        """Get ready for many plans that answer as *plan* does up to the call with that number."""
+    def follow(self, plan: Plan, sites: Sites, children: Sequence[Plan]) -> None:
+        """Get ready for *children*, changes of *plan*, whose run had *sites*."""
 
     def hints(self, numbers: Sequence[int] | None = None) -> tuple[int, ...]:
         """Constants that the program compares with: in all code that ran, or in blocks by their numbers."""
@@ -107,7 +107,7 @@ class Search:
         self._parent: Entry | None = None
         self._tried: set[int] = set()  # hashes of plans
         self._trials: list[Plan] = []  # each place of a file with each number that new code compares with
-        self._left = 0  # runs of its turn ...
+        self._turn: list[Plan] = []  # the runs of its turn ...
         self._since = 0  # ... which change nothing before this call ...
         self._sites = Sites()  # ... and these sites
         self._hints: tuple[int, ...] = ()
@@ -158,15 +158,14 @@ class Search:
         if self._trials:
             self.run(self._trials.pop())
             return
-        if not self._left:
+        if not self._turn:
             self._begin_turn(self._choose())
-        self._left -= 1
-        self.run(self._untried())
+        self.run(self._turn.pop())
 
     def _begin_turn(self, parent: Entry) -> None:
         rng, calls = self._rng, len(parent.sites.calls)
         self._parent = parent
-        self._left = max(min(TURN * self.entries[0].cost // max(parent.cost, 1), TURN), SHORT_TURN)
+        runs = max(min(TURN * self.entries[0].cost // max(parent.cost, 1), TURN), SHORT_TURN)
         parent.turns += 1
         # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
         # start-up gets its share.  Not the first ones of a plan that has shown the way to new code.
@@ -174,8 +173,9 @@ class Search:
         late = calls and rng.random() < share
         self._since = rng.randrange(calls) if late else 0
         self._sites = parent.sites.since(self._since) if self._since else parent.sites
-        if self._left > SHORT_TURN:
-            self.target.follow(parent.plan, self._since)
+        self._turn = [self._untried() for _ in range(runs)]
+        if runs > SHORT_TURN:
+            self.target.follow(parent.plan, parent.sites, self._turn)
 
     def finish(self) -> None:
         """Keep what is still to be made small."""

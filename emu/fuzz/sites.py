@@ -63,6 +63,9 @@ class Sites:
             yield from self.of_row[row]
 
 
+NOWHERE = Sites()
+
+
 def path_of(event: SyscallEvent) -> str:
     """The path that *event* was made with, as the rows of files have theirs; empty if it has none."""
     index = COMPILED[event.nr].path_index if event.nr in COMPILED else -1

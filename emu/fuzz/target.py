@@ -22,7 +22,7 @@ from emu.fuzz.constants import Constants
 from emu.fuzz.grammar import CONTRACT, HOSTILE, ROWS, know_files
 from emu.fuzz.oracles import CHANGING
 from emu.fuzz.plan import ARGUMENT, CONTENTS, SETTING, Plan
-from emu.fuzz.sites import paths_opened
+from emu.fuzz.sites import NEVER, Sites, paths_opened
 from emu.fuzz.trail import Step, Trail
 from emu.fuzz.values import Values
 from emu.image.image import Image
@@ -47,8 +47,10 @@ STILL_PRINTED = 16  # of as many runs that throw in the same way one goes on to 
 WRITE = NUMBERS["write"]
 GARBAGE = 50_000  # objects: those of some dozen runs
 WORTH = 10  # runs in one World after which there are snapshots before its calls
-# What a run costs between two snapshots of it: a snapshot takes as long as some 20,000 instructions, a call as 10,000.
-SPACING, CALL_COST = 30_000, 10_000
+# What a run costs between two snapshots of it, in instructions: a call takes as long as some 5,000, a snapshot as
+# 25,000 with the stop that it needs.
+SPACING, CALL_COST, SNAPSHOT_COST = 30_000, 5_000, 25_000
+CLOSE = 3  # runs that part within so many calls begin at the same snapshot, if it is not worth another
 
 SYSCALL_SIZE = 2  # bytes of the instruction
 
@@ -122,7 +124,7 @@ class Target:
         self._cuts: set[int] = set()  # calls that runs were stopped before
         self._parts: list[tuple[int, int]] = []  # (start of a block, the block), by their numbers
         self._alone: list[int] = []  # calls
-        self._cuts_known = 0
+        self._cuts_known = 0, 0  # blocks and cuts when that was found out
         outcome = self._stand()
         if outcome.kind != "reached":
             raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
@@ -176,7 +178,7 @@ class Target:
         if outcome.kind == "reached":
             self._runs += 1
             if self._runs == WORTH:
-                self._unchanged = self._trail_of(Plan())
+                self._unchanged = self._unchanged_trail()
             plan = self._effective(plan)
             outcome = self._go(plan, self._quick)
             if outcome.kind == "limit" and outcome.at != "deadlock":
@@ -199,54 +201,63 @@ class Target:
         ]
         return Plan(tuple(answer for answer in plan.answers if answer not in gone)) if gone else plan
 
-    def follow(self, plan: Plan, since: int = 0) -> None:
-        """Prepare for many runs of plans that answer as *plan* does up to the call with the number *since*.
+    def follow(self, plan: Plan, sites: Sites, children: Sequence[Plan]) -> None:
+        """Prepare for runs of *children*, which answer like *plan* for a while; the run of that had *sites*.
 
         Results do not depend on it, only their time.
         """
         self._followed = None
         if plan.from_entry or self._stand_in(self.world).kind != "reached":
             return
+        plan, last = self._effective(plan), len(sites.calls) - 1
+        whole = Trail(plan, [], sites)
+        partings = Counter(min(whole.parting(self._effective(child)), last) for child in children)
         try:
-            self._followed = self._trail_of(self._effective(plan), since)
+            self._followed = Trail(plan, self._steps_of(plan, partings), sites)
         except Exception:  # noqa: BLE001  a run of that plan tells
             self._prepare()
 
-    def _trail_of(self, plan: Plan, since: int = 0) -> Trail:
-        # Run *plan* once more, with stops before calls from that number on.
+    def _unchanged_trail(self) -> Trail:
+        # With steps all along, as nobody knows where the runs to come will part with it.
+        steps = self._steps_of(Plan())
+        return Trail(Plan(), steps, Sites(self.machine.kernel.events[self._done :]))
+
+    def _steps_of(self, plan: Plan, partings: Counter[int] | None = None) -> list[Step]:
+        # Run *plan* once more, with stops before calls: where runs part with it, by the number of the call, or all
+        # along.  It is not run to its end when the last of those is passed.
         machine, kernel = self.machine, self.machine.kernel
         step = self._set_out(plan, None)
         rules = kernel.responses
         steps = self._unchanged.until(step)
         made, counted = step.made.copy(), len(kernel.events)
-        spent, last, first = 0, machine.total(), self._done + since
+        spent, last = 0, machine.total()
+        end = NEVER if partings is None else max(partings, default=0)
 
         def worth_a_stop(_nr: int, _args: tuple[int, ...]) -> bool:
             nonlocal spent
             spent += CALL_COST
-            if len(kernel.events) < first:
+            cost, at = machine.instructions() + spent - last, len(kernel.events) - self._done
+            if partings is None:
+                return cost >= SPACING
+            if not partings[at]:
                 return False
-            return machine.instructions() + spent - last >= SPACING
+            return at == end or cost * sum(partings[at + more] for more in range(CLOSE)) >= SNAPSHOT_COST
 
         machine.before_call, machine.world = worth_a_stop, self._quick
-        while (outcome := self._run_on()).kind == "reached" and outcome.at != self.until:
+        while step.done < end and (outcome := self._run_on()).kind == "reached" and outcome.at != self.until:
             made.update(event.name for event in kernel.events[counted:])
             counted = len(kernel.events)
             kernel.answer_by(self._own_rules)  # a snapshot holds the counts of these alone
-            steps.append(Step(snapshot.take(machine), counted - self._done, made.copy()))
+            step = Step(snapshot.take(machine), counted - self._done, made.copy())
+            steps.append(step)
             kernel.answer_by(rules)
             self._cuts.add(machine.pc)
             last, spent = machine.total(), 0
         machine.before_call = None
-        self._learn_cuts()
-        return Trail(plan, steps, kernel.events[self._done :])
+        return steps
 
     def _learn_cuts(self) -> None:
         # A block that a run was stopped in counts as two, its start and the call itself; which those are.
-        size = len(self.machine.counter.state())
-        if size == self._cuts_known:
-            return
-        self._cuts_known = size
         places = {place: number for number, place in enumerate(self.machine.counter.places())}
         whole = ((number, pc, size) for (pc, size), number in places.items() if pc + size - SYSCALL_SIZE in self._cuts)
         self._parts, self._alone = [], []
@@ -259,6 +270,10 @@ class Target:
     def _coverage(self) -> bytes:
         # How often each block ran, wherever the run began.
         executed = self.machine.counter.executed(self._nothing)
+        known = len(executed), len(self._cuts)
+        if known != self._cuts_known:  # what a run begins with that goes on from a cut is a block of its own
+            self._cuts_known = known
+            self._learn_cuts()
         if not self._parts:
             return executed
         counts = bytearray(executed)

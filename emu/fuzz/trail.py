@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from emu.fuzz.plan import Answer, Plan
-from emu.fuzz.sites import NEVER, Sites
+from emu.fuzz.sites import NEVER, NOWHERE, Sites
 from emu.machine.snapshot import Snapshot
-from syscalls.events import SyscallEvent
 
 
 class Step(NamedTuple):
@@ -27,14 +25,20 @@ class Step(NamedTuple):
 
 
 class Trail:
-    """The run of *plan*: its *steps* in order, the first before any call that can be answered; *calls* it made."""
+    """The run of *plan*, which had *sites*: its *steps* in order, the first before any call that can be answered."""
 
-    def __init__(self, plan: Plan, steps: list[Step], calls: Sequence[SyscallEvent] = ()) -> None:
-        self.plan, self.steps, self.calls = plan, steps, calls
-        self._sites = Sites(calls)
+    def __init__(self, plan: Plan, steps: list[Step], sites: Sites = NOWHERE) -> None:
+        self.plan, self.steps, self._sites = plan, steps, sites
         self._own = self._placed(plan)
         self._set = frozenset(self._own)
         self._dones = [step.done for step in steps]
+
+    def parting(self, plan: Plan) -> int:
+        """The number of the first call that *plan* answers in another way; :data:`emu.fuzz.sites.NEVER` for none."""
+        return self._parting(self._placed(plan))
+
+    def _parting(self, theirs: list[tuple[int, Answer]]) -> int:
+        return min((at for at, _ in self._set.symmetric_difference(theirs)), default=NEVER)
 
     @property
     def last(self) -> Step:
@@ -47,7 +51,7 @@ class Trail:
     def start_of(self, plan: Plan) -> Step:
         """The last step up to which *plan* answers as this run's does."""
         theirs = self._placed(plan)
-        same = min((at for at, _ in self._set.symmetric_difference(theirs)), default=NEVER)
+        same = self._parting(theirs)
         at = bisect_right(self._dones, same)
         # The order matters too: of two answers to a call the first one counts.
         if _before(same, self._own) == _before(same, theirs):

@@ -107,9 +107,9 @@ def test_a_run_does_not_depend_on_where_it_begins(image: Image) -> None:
     for turn in range(PLANS // 3):
         calls = plain.run(parent).calls
         since = rng.choice((0, rng.randrange(len(calls))))
-        following.follow(parent, since)
         sites = Sites(calls).since(since)
         children = [mutate(parent, rng, HOSTILE, sites, hints, since=since) for _ in range(3)]
+        following.follow(parent, Sites(calls), children)
         for child in children:
             plain._prepare()  # nothing is left of any other run
             alone, behind = plain.run(child), following.run(child)
@@ -135,15 +135,19 @@ def test_a_throw_that_was_seen_is_not_printed_again(image: Image) -> None:
 def test_a_run_starts_late_where_it_can(target: Target) -> None:
     """Behind the last call before the first that is answered in another way than in the run that is followed."""
     parent = Plan((call("sched_getaffinity", 1, plans.DATA, b"\x07" + bytes(7)), fails("mmap", 9, ENOMEM)))
-    target.follow(parent)
+    calls = target.run(parent).calls
+    children = [
+        Plan((*parent.answers[:1], fails("mmap", 10, ENOMEM))),
+        Plan((call("sched_getaffinity", 1, plans.DATA, b"\x0f" + bytes(7)), *parent.answers[1:])),
+        parent,
+    ]
+    target.follow(parent, Sites(calls), children)
     trail = target._followed
     assert trail is not None
-    ninth = [number for number, event in enumerate(trail.calls) if event.name == "mmap"][8]
-    same = trail.start_of(parent)
-    elsewhere = trail.start_of(Plan((*parent.answers[:1], fails("mmap", 10, ENOMEM))))
-    other = trail.start_of(Plan((call("sched_getaffinity", 1, plans.DATA, b"\x0f" + bytes(7)), *parent.answers[1:])))
+    ninth = [number for number, event in enumerate(calls) if event.name == "mmap"][8]
+    elsewhere, other, same = map(trail.start_of, children)
 
-    assert ninth - 6 <= elsewhere.done <= ninth < same.done
+    assert elsewhere.done == ninth < same.done == len(calls) - 1
     assert other.done == 0
 
 
