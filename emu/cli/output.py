@@ -101,10 +101,13 @@ def _discard() -> None:
 
 
 def have_streams() -> None:
-    """Open what stands for standard output and error where the caller has closed them.
+    """Open what stands for the standard streams where the caller has closed them.
 
-    Writing to a closed standard output fails, as it does for any program; a closed standard error swallows all.
+    Writing to a closed standard output fails, as it does for any program; a closed standard error swallows all, and a
+    closed standard input is at its end, where else the first file opened would be read in its place.
     """
+    if sys.stdin is None:
+        sys.stdin = open(_placed(os.O_RDONLY, 0), closefd=False)  # noqa: SIM115 - open until the process ends
     if sys.stdout is None:
         sys.stdout = open(_placed(os.O_RDONLY, 1), "w", closefd=False)  # noqa: SIM115 - open until the process ends
     if sys.stderr is None:

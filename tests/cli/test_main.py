@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ import emu
 from emu.cli import boot
 from emu.cli.main import COMMANDS, main
 from fixtures.store import ROOT
+from tests.booted import BUNDLED
 
 START = "import sys; from emu.cli.main import main; sys.exit(main())"
 
@@ -157,6 +159,34 @@ def test_closed_streams(arguments: list[str], closed: str, status: int, errors: 
     done = subprocess.run(["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, cwd=ROOT, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", errors)
+
+
+def test_a_closed_standard_input_is_at_its_end() -> None:
+    """Nothing that is opened later takes its number: a program that reads would wait for that for ever."""
+    code = (
+        "import os; from emu.cli.output import have_streams; have_streams(); "
+        "os.pipe(); print(os.readlink('/proc/self/fd/0'), os.read(0, 1))"
+    )
+    command = shlex.join([sys.executable, "-c", code])
+    done = subprocess.run(["/bin/sh", "-c", f"{command} <&-"], capture_output=True, cwd=ROOT, check=True, timeout=60)
+
+    assert done.stdout == b"/dev/null b''\n"
+
+
+def test_the_command_has_workers(tmp_path: Path) -> None:
+    """The workers of a sweep load the command's own file, which must not begin again in them."""
+    command = [sys.executable, str(ROOT / "emu/cli/rt0"), "sweep", str(BUNDLED)]
+    command += ["--vary", "cpus=1..2", "--jobs", "2", "--json"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(tmp_path)},
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [row["vary"] for row in json.loads(done.stdout)] == [{"cpus": "1"}, {"cpus": "2"}]
 
 
 @pytest.mark.parametrize(
