@@ -69,6 +69,7 @@ class Machine:
         self._first = self.pages = PageTables(self.ram, world.memory.limit // PAGE, self._flush)
         self.engine = Engine(self.ram, self.pages.root, profiled=profiled)
         self.counter: Counter = self.engine.counter
+        self.ram.forget_code = self.engine.forget_all_code
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad, self._cr2 = self.engine.registers("rax", "rbx", "rcx", "rdx"), self.engine.registers("cr2")
         self.contexts = Contexts(self.engine)

@@ -167,8 +167,7 @@ class PageTables:
         runs: list[tuple[int | None, int, int]] = []
         while page < end:
             stop = min(end, (page | 511) + 1)
-            slice_no = page >> 9
-            table = self.table(slice_no) if make else self._tables.get(slice_no)
+            table = self.table(page >> 9) if make else self._tables.get(page >> 9)
             runs.append((table, page & 511, (page & 511) + stop - page))
             page = stop
         return runs
@@ -247,8 +246,7 @@ class PageTables:
         if self.before_drop is not None:
             self.before_drop()
         changed = False
-        words = self.ram.words
-        raw = self.ram.bytes
+        words, raw = self.ram.words, self.ram.bytes
         runs: Sequence[tuple[int, int, int]]
         slice_no, low = addr // SLICE, addr // PAGE & 511
         if low + size // PAGE <= 512:  # the common case
@@ -496,5 +494,7 @@ class PageTables:
             done += count
         for at, start, count in places:
             self.ram.bytes[at : at + count] = data[start : start + count]
-            here = addr + start
-            self.ram.words[self.entry_index(here)] |= DIRTY
+            index = self.entry_index(addr + start)
+            self.ram.words[index] |= DIRTY
+            if self.lazy and self.ram.words[index] < NO_EXECUTE:  # not the loader's, and may have been translated
+                self.ram.forget_code()

@@ -54,6 +54,7 @@ class Ram:
         # Frames that more than one page table, or a cache of programs, refers to: number -> how many more than one.
         self.shares: dict[int, int] = {}
         self.had_code = False  # frames that the guest could execute were given to it one by one: see PageTables.fill
+        self.forget_code: Callable[[], None] = lambda: None  # the engine's: translations of what the kernel changed
         self.stale = False  # and frames were given back since, so that old translations may lie in wait for new code
 
     def close(self) -> None:

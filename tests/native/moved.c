@@ -53,6 +53,23 @@ int main(void)
     printf("mapped anew: %d\n", ask());
     answers(second, 3);
     printf("stored into: %d\n", ask());
+    int ends[2];
+    char *said = (char[]){(char)0xb8, 7, 0, 0, 0, (char)0xc3};
+    if (pipe(ends) || write(ends[1], said, 6) != 6 || read(ends[0], second, 6) != 6)
+        return 1;
+    printf("read into: %d\n", ask());
+    int file = memfd_create("code", 0);
+    said[1] = 8;
+    if (ftruncate(file, PAGE) || pwrite(file, said, 6, 0) != 6)
+        return 1;
+    mmap(second, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0);
+    printf("a file: %d\n", ask());
+    said[1] = 9;
+    if (pwrite(file, said, 6, 0) != 6)
+        return 1;
+    printf("the file changed: %d\n", ask());
+    map(second);
+    answers(second, 3);
     mprotect(second, PAGE, PROT_READ);
     printf("not to be executed: %d\n", ask());
     mprotect(second, PAGE, PROT_READ | PROT_EXEC);
