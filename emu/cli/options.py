@@ -223,7 +223,7 @@ def bound(made: World, text: str) -> World:
     if not colon and text:
         rest, last = text, os.path.realpath(text)
     if not rest or not last.startswith("/"):
-        raise WorldError("binds", f"{text!r} is not HOST or HOST:GUEST", "one path or two")
+        raise WorldError("binds", f"{text!r} is not HOST, HOST:GUEST or HOST:GUEST:rw", "one path or two")
     from syscalls.tree.binds import root_of  # most runs bind nothing
 
     root_of(rest, last)  # here, so that a bind which the program never looks at is refused as well

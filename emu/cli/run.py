@@ -59,6 +59,10 @@ def run(argv: Sequence[str]) -> int:
         del arguments[0]
     made = _with_test_outputs(unlimited(lasting(made)), arguments)  # it is over when the program is
 
+    if chosen is not None and chosen.record:
+        from emu.cli.output import check_target
+
+        check_target(chosen.record, "--record")
     from emu.image.errors import ImageError
     from emu.image.executable import load
     from emu.image.starter import Starter

@@ -27,7 +27,8 @@ def root_of(host: str, guest: str) -> HostRoot:
         root = HostRoot(host)
         status = root.status(())
     except OSError as error:
-        raise WorldError("binds", f"{host!r} cannot be shown at {guest}: {error}", "a file or folder") from error
+        why = (error.strerror or str(error)).lower()
+        raise WorldError("binds", f"{host!r} cannot be shown at {guest}: {why}", "a file or folder") from error
     assert status is not None
     if not root.is_folder and not stat.S_ISREG(status.st_mode):
         raise WorldError("binds", f"{host!r} is neither a file nor a folder", "a file or folder")

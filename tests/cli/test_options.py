@@ -93,7 +93,9 @@ def test_a_bind_of_one_path_is_at_the_same_place(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("text", ["", "x:y", ":/etc/x", "x:", ":rw"])
 def test_bad_binds(text: str) -> None:
     """One path, or two, the second absolute."""
-    with pytest.raises(UsageError, match=r"^--bind: binds: '.*' is not HOST or HOST:GUEST; allowed: one path or two$"):
+    with pytest.raises(
+        UsageError, match=r"^--bind: binds: '.*' is not HOST, HOST:GUEST or HOST:GUEST:rw; allowed: one path or two$"
+    ):
         parse(f"--bind={text}")
 
 

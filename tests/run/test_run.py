@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away(binary: Binary) -> None:
         ([], "no program is named"),
         (["--timeout", "soon", "x"], "--timeout: 'soon' is no time"),
         (["/nowhere/x"], "/nowhere/x: no such file or directory"),
-        (["--record", "/nowhere/x.json", "BINARY"], "no such file or directory"),
+        (["--record", "/nowhere/x.json", "BINARY"], "--record: /nowhere/x.json: no such directory"),
         (["--strace", "/nowhere/x", "BINARY"], "/nowhere/x: no such file or directory"),
     ],
 )
