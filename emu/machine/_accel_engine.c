@@ -203,7 +203,7 @@ void leave_block(Engine *e, int n)
     whole->executions--;
     e->lanes[0] += whole->icount - n;
     part.icount = (uint8_t)n;
-    part.rep = 0;
+    part.rep = part.string = 0; /* so that it equals the same part of a block that ends in another way */
     part.size = 0;
     for (int i = 0; i < n; i++)
         part.size += part.lengths[i];
