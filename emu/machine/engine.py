@@ -290,12 +290,7 @@ class Engine:
         It returns the new RAX, any integer; RCX and R11 then hold what the instruction leaves in them.  None leaves the
         registers as they are.
         """
-        native = accel.native()
-        if native:
-            hook = native.Hook(function, self._failed)
-            self._callbacks.append(hook)
-            address, data = hook.syscall()
-            self._hook(HOOK_INSN, address, 1, 0, INS["syscall"], data=data)
+        if self._serve_natively("syscall", function):
             return
         registers, answer = self.registers(*SYSCALL_REGISTERS), self.registers("rax", "rcx", "r11")
 
@@ -308,14 +303,20 @@ class Engine:
 
         self.on_syscall(served)
 
+    def _serve_natively(self, instruction: str, function: Callable[..., int | None]) -> bool:
+        # By way of the accelerator, where there is one: its Hook has a callback for each such instruction.
+        native = accel.native()
+        if native is None:
+            return False
+        hook = native.Hook(function, self._failed)
+        self._callbacks.append(hook)
+        address, data = getattr(hook, instruction)()
+        self._hook(HOOK_INSN, address, 1, 0, INS[instruction], data=data)
+        return True
+
     def serve_rdtsc(self, function: Callable[[], int]) -> None:
         """Call *function* in place of RDTSC: it returns the time-stamp counter, of which 64 bits count."""
-        native = accel.native()
-        if native:
-            hook = native.Hook(function, self._failed)
-            self._callbacks.append(hook)
-            address, data = hook.rdtsc()
-            self._hook(HOOK_INSN, address, 1, 0, INS["rdtsc"], data=data)
+        if self._serve_natively("rdtsc", function):
             return
         answer = self.registers("rax", "rdx")
 
