@@ -6,11 +6,12 @@ import lzma
 import re
 import struct
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from fixtures import store
+from fixtures import fetch, store
 
 BUILT = [name for name, fixture in store.fixtures().items() if isinstance(fixture.origin, store.Built)]
 CHOOSY = "hello-1.27.3-v3"  # what it says depends on the CPU: tests/boot/test_odd_links.py
@@ -90,3 +91,19 @@ def test_truncated_cache_file_is_replaced(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_bytes(path.read_bytes()[:1000])
 
     assert store.path("hello-1.21.13-stripped").stat().st_size == store.fixtures()["hello-1.21.13-stripped"].size
+
+
+def test_a_wheel_s_member_is_had_or_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pip fetches the wheel, here from a folder; a member or release that there is not is refused by name."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "thing-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("thing/tool", b"\x7fELF")
+        wheel.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+        wheel.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+
+    assert fetch.wheel_member("thing==1.0", "thing/tool") == b"\x7fELF"
+    with pytest.raises(store.FixtureError, match=r"^thing==1\.0: thing/other is not a file$"):
+        fetch.wheel_member("thing==1.0", "thing/other")
+    with pytest.raises(store.FixtureError, match=r"(?s)^thing==1\.1: pip download failed: .*No matching"):
+        fetch.wheel_member("thing==1.1", "thing/tool")
