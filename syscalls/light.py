@@ -3,7 +3,7 @@
 The standard library's take 10 ms (``inspect``) and 4 ms to import, and up to half a millisecond for each class, whose
 methods are compiled from text: 40 ms of every start.  Here all classes share their methods.
 
-``dataclass`` makes slotted classes that inherit nothing, and a field has a default, a factory or neither: what is
+``dataclass`` makes slotted classes that inherit no fields, and a field has a default, a factory or neither: what is
 needed; ``fields``, ``replace`` and ``asdict`` of :mod:`dataclasses` take them as well.  A ``NamedTuple`` is a tuple
 with the methods that :func:`collections.namedtuple` gives.  The other names mean nothing when the program runs.
 """
@@ -213,13 +213,15 @@ if not TYPE_CHECKING:
             shared |= {"__getstate__": _getstate, "__setstate__": _setstate}
 
         def made(cls):
+            if any(hasattr(base, "__setters__") for base in cls.__bases__):
+                raise TypeError("these classes inherit no fields")
             space = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
             names = tuple(space["__annotations__"])
             space["__defaults__"] = {name: space.pop(name, MISSING) for name in names}
             space["__slots__"] = space["__match_args__"] = names
             space["__values__"] = attrgetter(*names)
             space["__dataclass_fields__"] = _StandardFields()
-            new = type(cls.__name__, (), shared | space)
+            new = type(cls.__name__, cls.__bases__, shared | space)
             new.__setters__ = [new.__dict__[name].__set__ for name in names]
             new.__qualname__ = cls.__qualname__
             return new

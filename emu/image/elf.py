@@ -141,6 +141,16 @@ class Elf(NamedTuple):
     interpreter: str | None
     notes: tuple[str, ...]  # what was damaged but not needed
 
+    @property
+    def kind(self) -> str:
+        """What it is as a program: "exec", "pie" (static or self-relocating) or "dynamic" (names a loader)."""
+        return "dynamic" if self.interpreter else "exec" if self.header.type == ET_EXEC else "pie"
+
+    @property
+    def program_headers(self) -> tuple[int, int, int]:
+        """Where AT_PHDR, AT_PHENT and AT_PHNUM point: (link-time address or 0, bytes each, count)."""
+        return self.address_of(self.header.phoff) or 0, self.header.phentsize, self.header.phnum
+
     def section(self, *names: str) -> Section | None:
         """Return the first section that has one of *names*, tried in order."""
         return next((s for name in names for s in self.sections if s.name == name), None)

@@ -6,13 +6,12 @@ binary that ``go test`` has just built is run once.
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 
 from emu.image import elf
 from emu.image.elf import Data, Elf, Segment
 from emu.image.errors import ImageError
-from emu.image.files import open_file, shown_path
+from emu.image.files import file_name, open_file, refused
 from syscalls.light import Protocol
 
 
@@ -55,12 +54,45 @@ class Loadable(Protocol):
         ...
 
 
-class Executable:
+class _HasElf(Protocol):
+    @property
+    def elf(self) -> Elf:
+        """What the file's headers say."""
+        ...
+
+
+class FromElf:
+    """What :class:`Loadable` asks and the headers of a file answer, for a class that has them as *elf*."""
+
+    __slots__ = ()
+
+    @property
+    def data(self: _HasElf) -> Data:
+        """The whole file."""
+        return self.elf.data
+
+    @property
+    def entry(self: _HasElf) -> int:
+        """The address of the first instruction."""
+        return self.elf.header.entry
+
+    @property
+    def segments(self: _HasElf) -> tuple[Segment, ...]:
+        """What is loaded, by rising address."""
+        return self.elf.segments
+
+    @property
+    def program_headers(self: _HasElf) -> tuple[int, int, int]:
+        """Where AT_PHDR, AT_PHENT and AT_PHNUM point: (link-time address or 0, bytes each, count)."""
+        return self.elf.program_headers
+
+
+class Executable(FromElf):
     """An ELF executable for x86-64; satisfies :class:`Loadable`."""
 
     def __init__(self, file: Elf, name: str) -> None:
         self.elf, self.name = file, name
-        self.kind = "dynamic" if file.interpreter else "exec" if file.header.type == elf.ET_EXEC else "pie"
+        self.kind = file.kind
 
     @cached_property
     def sha256(self) -> str:
@@ -68,27 +100,6 @@ class Executable:
         import hashlib
 
         return hashlib.sha256(self.elf.data).hexdigest()
-
-    @property
-    def data(self) -> Data:
-        """The whole file."""
-        return self.elf.data
-
-    @property
-    def entry(self) -> int:
-        """The address of the first instruction."""
-        return self.elf.header.entry
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """What is loaded, by rising address."""
-        return self.elf.segments
-
-    @property
-    def program_headers(self) -> tuple[int, int, int]:
-        """Where AT_PHDR, AT_PHENT and AT_PHNUM point: (link-time address or 0, bytes each, count)."""
-        header = self.elf.header
-        return self.elf.address_of(header.phoff) or 0, header.phentsize, header.phnum
 
     @property
     def go(self) -> str:
@@ -109,8 +120,6 @@ def load(path: str, *, dynamic: bool = False) -> Executable:
         file = elf.parse(open_file(path))
         if file.interpreter and not dynamic:
             raise ImageError(f"needs the loader {file.interpreter}: dynamic programs are not supported yet")
-        return Executable(file, os.path.basename(path.rstrip("/")))  # noqa: PTH119 - pathlib takes 4 ms to import
-    except OSError as error:
-        raise ImageError(f"{shown_path(path)}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:  # an ImageError, or a path with a NUL byte
-        raise ImageError(f"{shown_path(path)}: {error}") from error
+        return Executable(file, file_name(path))
+    except (OSError, ValueError) as error:
+        raise refused(path, error) from error

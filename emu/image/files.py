@@ -15,6 +15,20 @@ def shown_path(path: str) -> str:
     return path if path.isprintable() else repr(path)
 
 
+def refused(path: str, error: OSError | ValueError) -> ImageError:
+    """What to raise for *error*, which kept the file at *path* from being read: one line that says which file.
+
+    A ValueError is an ImageError, or :func:`open_file` was given a path with a NUL byte.
+    """
+    said = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    return ImageError(f"{shown_path(path)}: {said}")
+
+
+def file_name(path: str) -> str:
+    """The last part of *path*."""
+    return os.path.basename(path.rstrip("/"))  # noqa: PTH119 - pathlib takes 4 ms to import
+
+
 def open_file(path: str) -> Data:
     """The whole file at *path*; raises OSError and ImageError for what is no file with something in it."""
     # O_NONBLOCK: a FIFO would block here before it could be refused.

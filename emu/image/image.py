@@ -17,9 +17,10 @@ from emu.image import analysis, elf
 from emu.image.analysis import Analysis
 from emu.image.buildinfo import BuildInfo
 from emu.image.dynamic import Dynamic
-from emu.image.elf import PT_DYNAMIC, Data, Elf, Section, Segment
+from emu.image.elf import PT_DYNAMIC, Data, Elf, Section
 from emu.image.errors import ImageError, Unreadable
-from emu.image.files import open_file, shown_path
+from emu.image.executable import FromElf
+from emu.image.files import file_name, open_file, refused
 from emu.image.moduledata import Moduledata
 from emu.image.pclntab import Function, Pclntab
 from emu.image.symbols import Symbol, SymbolTable
@@ -36,7 +37,7 @@ PACKER_AREA = 4096  # bytes at either end of a file where UPX leaves its mark
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Image(FromElf):
     """A Go program, ready to be loaded into a machine and to be asked about."""
 
     name: str  # the file's name, without its folder
@@ -55,30 +56,9 @@ class Image:
     proofs: str  # JSON object: of each recovered variable, what proves its place
 
     @property
-    def data(self) -> Data:
-        """The whole file."""
-        return self.elf.data
-
-    @property
-    def entry(self) -> int:
-        """The address of the first instruction."""
-        return self.elf.header.entry
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """What is loaded, by rising address."""
-        return self.elf.segments
-
-    @property
     def sections(self) -> tuple[Section, ...]:
         """What was linked, in file order; empty if the file has no section table."""
         return self.elf.sections
-
-    @property
-    def program_headers(self) -> tuple[int, int, int]:
-        """Where AT_PHDR, AT_PHENT and AT_PHNUM point: (link-time address or 0, bytes each, count)."""
-        header = self.elf.header
-        return self.elf.address_of(header.phoff) or 0, header.phentsize, header.phnum
 
     @property
     def interpreter(self) -> str | None:
@@ -215,12 +195,9 @@ def load(path: str | Path, *, dynamic: bool = False) -> Image:
     """
     path = os.fspath(path)
     try:
-        data = open_file(path)
-        return parse(data, os.path.basename(path.rstrip("/")), dynamic)  # noqa: PTH119 - pathlib takes 4 ms to import
-    except OSError as error:
-        raise ImageError(f"{shown_path(path)}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:  # an ImageError, or a path with a NUL byte
-        raise ImageError(f"{shown_path(path)}: {error}") from error
+        return parse(open_file(path), file_name(path), dynamic)
+    except (OSError, ValueError) as error:
+        raise refused(path, error) from error
 
 
 def parse(data: Data, name: str, dynamic: bool = False) -> Image:
@@ -232,21 +209,19 @@ def parse(data: Data, name: str, dynamic: bool = False) -> Image:
         found = analysis.cached(file, symbols, sha256)
     except Unreadable as error:
         raise ImageError(_not_go(file, symbols, str(error))) from error
-    kind = "dynamic" if file.interpreter else "exec" if file.header.type == elf.ET_EXEC else "pie"
-    if kind == "dynamic" and not dynamic:
+    if file.interpreter and not dynamic:
         version = found.build.go or "of an unknown release"
         raise ImageError(
             f"needs the loader {file.interpreter}: dynamic programs are not supported yet (a Go program, {version})"
         )
-    return _image((name, sha256, kind), file, symbols, found)
+    return _image(name, sha256, file, symbols, found)
 
 
-def _image(identity: tuple[str, str, str], file: Elf, symbols: SymbolTable, found: Analysis) -> Image:
-    name, sha256, kind = identity
+def _image(name: str, sha256: str, file: Elf, symbols: SymbolTable, found: Analysis) -> Image:
     return Image(
         name=name,
         sha256=sha256,
-        kind=kind,
+        kind=file.kind,
         elf=file,
         symbols=symbols,
         pclntab=found.pclntab,

@@ -208,6 +208,33 @@ def test_a_class_keeps_what_it_defines() -> None:
     assert (Frozen.__name__, Frozen.__module__) == ("Frozen", __name__)
 
 
+class Doubled:
+    """A base without fields."""
+
+    __slots__ = ()
+
+    @property
+    def double(self: Any) -> int:
+        return 2 * int(self.x)
+
+
+def test_a_base_without_fields_gives_what_it_has() -> None:
+    """Its properties; no dictionary comes with it. Fields are not inherited, which is refused."""
+
+    @light.dataclass(frozen=True, slots=True)
+    class Derived(Doubled):
+        x: int
+
+    assert Derived(4).double == 8
+    assert isinstance(Derived(4), Doubled)
+    assert not hasattr(Derived(4), "__dict__")
+    with pytest.raises(TypeError, match="inherit no fields"):
+
+        @light.dataclass(frozen=True, slots=True)
+        class _More(Derived):
+            y: int
+
+
 def test_a_world_is_one_of_them() -> None:
     """Changed in a part, by either ``replace``."""
     smaller = light.replace(World(), memory=dataclasses.replace(World().memory, limit=4096))
