@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import zlib
 
+from emu.image.elf import Data, Segment
 from emu.image.executable import Loadable
 from emu.machine import accel
 from emu.machine.paging import EAGER, PageTables
@@ -45,6 +46,18 @@ class Span(NamedTuple):
     piece: Piece  # its first pages; a large rest gets frames when it is touched
 
 
+def in_pages(segment: Segment, data: Data) -> tuple[int, int, int, int, bytes | memoryview]:
+    """Return *segment* in whole pages (address, size, size in the file, offset there), and what of *data* it shows."""
+    start = segment.addr & -PAGE
+    head = segment.addr - start
+    file_size = round_up(head + segment.file_size) if segment.file_size else 0
+    offset = segment.offset - head
+    # padzero (fs/binfmt_elf.c): the rest of the last page is .bss, where there is one.
+    shown = head + segment.file_size if segment.size > segment.file_size else file_size
+    content = memoryview(data)[offset : offset + shown] if file_size else b""
+    return start, round_up(head + segment.size), file_size, offset, content
+
+
 def kept_frames(image: Loadable) -> int:
     """How many frames a :class:`Base` of *image* takes at most."""
     return sum(round_up(segment.addr % PAGE + segment.size) // PAGE for segment in image.segments) + SHARED + 1
@@ -66,14 +79,7 @@ class Base:
 
     def _span(self, image: Loadable, number: int) -> Span:
         segment = image.segments[number]
-        start = segment.addr & -PAGE
-        head = segment.addr - start
-        file_size = round_up(head + segment.file_size) if segment.file_size else 0
-        size = round_up(head + segment.size)
-        offset = segment.offset - head
-        # padzero (fs/binfmt_elf.c): the rest of the last page is .bss, where there is one.
-        shown = head + segment.file_size if segment.size > segment.file_size else file_size
-        content = memoryview(image.data)[offset : offset + shown] if file_size else b""
+        start, size, file_size, offset, content = in_pages(segment, image.data)
         count = (size if size <= EAGER else file_size) // PAGE
         piece = Piece(self._ram.take(count) // PAGE, count, segment.prot, content)
         self._write(piece)

@@ -8,13 +8,14 @@ is translated twice.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from emu.image import elf
 from emu.image.errors import ImageError
 from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine import stack
-from emu.machine.base import Base, round_up
+from emu.machine.base import Base, in_pages
 from emu.machine.paging import EAGER, VSYSCALL, PageTables
 from emu.machine.ram import Budget, Ram
 from syscalls import auxv as auxiliary
@@ -122,14 +123,7 @@ class Programs:
         return Part(span.addr, span.size, span.file_size, span.prot, span.offset, span.piece.content, first)
 
     def _part(self, headers: elf.Elf, segment: elf.Segment) -> Part:
-        start = segment.addr & -PAGE
-        head = segment.addr - start
-        file_size = round_up(head + segment.file_size) if segment.file_size else 0
-        offset = segment.offset - head
-        # padzero (fs/binfmt_elf.c): the rest of the last page is .bss, where there is one.
-        shown = head + segment.file_size if segment.size > segment.file_size else file_size
-        content = memoryview(headers.data)[offset : offset + shown] if file_size else b""
-        size = round_up(head + segment.size)
+        start, size, file_size, offset, content = in_pages(segment, headers.data)
         first = None
         if not segment.prot & PROT_WRITE and size == file_size:
             self._budget.charge(size // PAGE)
@@ -159,7 +153,9 @@ class Programs:
         bias = 0 if header.type == elf.ET_EXEC else world.memory.load_bias
         segments = self._map_file(pages, file, bias)
         end = max(addr + size for addr, size, _, _ in segments)
-        vdso = self._map_vdso(pages, execution)
+        if world.vsyscall:
+            self._map_code(pages, VSYSCALL, vdso_image.vsyscall_page())
+        vdso = loader.load_vdso(world, pages, partial(self._map_code, pages))
         entry, top = header.entry + bias, world.memory.stack_top
         base, start_at, interpreter = 0, entry, None
         if loader_file is not None:
@@ -219,19 +215,6 @@ class Programs:
         pages.map_kept(addr, first, count, prot)
         for frame in range(first, first + count * PAGE, PAGE):
             self._ram.share(frame)
-
-    def _map_vdso(self, pages: PageTables, execution: Execution) -> tuple[int, int] | None:
-        world = execution.world
-        if world.vsyscall:
-            self._map_code(pages, VSYSCALL, vdso_image.vsyscall_page())
-        if not world.vdso:
-            return None
-        built = vdso_image.build(world)
-        at = world.memory.vdso_base
-        self._map_code(pages, at, built.image)
-        pages.map(at - PAGE, PAGE, PROT_READ)
-        pages.poke(at - PAGE, built.vvar)
-        return at, at + round_up(len(built.image))
 
     def _map_code(self, pages: PageTables, addr: int, content: bytes) -> None:
         piece = self._base.code(content)

@@ -8,6 +8,8 @@ segment's file part is zero.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from emu.image.executable import Loadable
 from emu.image.starter import Starter
@@ -50,7 +52,7 @@ def load(image: Loadable, world: World, pages: PageTables, base: Base) -> Loaded
     bias = load_bias(image, world)
     segments = _load_segments(base, pages, bias)
     end = max(addr + size for addr, size, _, _ in segments)
-    vdso = _load_vdso(world, pages, base)
+    vdso = load_vdso(world, pages, partial(base.map_code, pages))
     argv = world.argv or (image.name,)
     exe = world.exe or f"/bin/{image.name}"
     top = world.memory.stack_top
@@ -112,12 +114,13 @@ def load_stack(world: World, pages: PageTables, made: stack.InitialStack, top: i
     return low
 
 
-def _load_vdso(world: World, pages: PageTables, base: Base) -> tuple[int, int] | None:
+def load_vdso(world: World, pages: PageTables, map_code: Callable[[int, bytes], None]) -> tuple[int, int] | None:
+    """Map the vDSO, its code by *map_code*, and its data in the page below; return where it begins and ends."""
     if not world.vdso:
         return None
     built = vdso_image.build(world)
     at = world.memory.vdso_base
-    base.map_code(pages, at, built.image)
+    map_code(at, built.image)
     pages.map(at - PAGE, PAGE, PROT_READ)
     pages.poke(at - PAGE, built.vvar)
     return at, at + round_up(len(built.image))
