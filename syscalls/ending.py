@@ -40,11 +40,12 @@ def exit_group(k: Kernel, t: Task, status: int) -> int:
 def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
     """Let *process* be gone with all its tasks; with the first process the run ends."""
     if process is k.first:
+        leave(k)
         process.ended = k.exit = how
         return
     if process.ended is not None:
         return
-    process.space.write_back(0, abi.TASK_SIZE)
+    process.space.leave()
     process.ended = how
     timers.forget(k, process, itimers=True)
     for task in k.tasks_of(process):
@@ -59,6 +60,16 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
         _orphan(k, process, child)
     pidfd.tell(k, process.pid)
     report(k, process)
+
+
+def leave(k: Kernel) -> None:
+    """Write back what living processes stored into mappings of files, as the run is over, however it ended.
+
+    They are of interest where such a file is the host's (:mod:`syscalls.tree.through`).
+    """
+    for process in k.processes.values():
+        if process.ended is None:
+            process.space.leave()
 
 
 def release_maker(k: Kernel, process: Process) -> None:

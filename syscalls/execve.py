@@ -164,7 +164,7 @@ def _leave_old(k: Kernel, t: Task) -> None:
         k.tasks[t.tid] = t
     if me is k.first:
         k.main = t
-    me.space.write_back(0, abi.TASK_SIZE)
+    me.space.leave()
     release_maker(k, me)
     release_memory(k, me)
     me.actions = {signum: action for signum, action in me.actions.items() if action[0] == abi.SIG_IGN}

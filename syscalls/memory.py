@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from syscalls.tasks import Task
 
 U64_END = 1 << 64
+MS_SYNC = 4  # msync(2)
 PROT_MASK = abi.PROT_READ | abi.PROT_WRITE | abi.PROT_EXEC
 # Every flag that mmap knew when MAP_SHARED_VALIDATE came (LEGACY_MAP_MASK, include/linux/mman.h), and MAP_SYNC's place.
 LEGACY_MAP_MASK = 0x7FFFF | (0x3F << 26)
@@ -323,4 +324,8 @@ def msync(k: Kernel, t: Task, addr: int, size: int, flags: int) -> int:
     if end >= U64_END or not space.areas.covers(addr, end):
         raise SyscallError(ENOMEM)
     space.write_back(addr, end)
+    if flags & MS_SYNC:
+        for area in space.areas.pieces(addr, end):
+            if area.flags & SHARED and area.backing is not None and area.backing.stored is not None:
+                area.backing.stored.sync()
     return 0

@@ -51,6 +51,10 @@ class ProgramFile:
         self.stored: StoredFile | None = None
         self.writable = False
 
+    def part(self, offset: int, size: int) -> bytes:
+        """Return up to *size* bytes from *offset* on."""
+        return self.content()[offset : offset + size]
+
     def end(self) -> int | None:
         """None: the loader maps no more than there is."""
         return None

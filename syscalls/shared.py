@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from syscalls.errno import SyscallError
 from syscalls.guest import PAGE, PROT_WRITE, GuestFault
 from syscalls.light import TYPE_CHECKING
 from syscalls.vma import SHARED, Vma
@@ -86,6 +87,7 @@ def pull(node: StoredFile, apart: Range | None = None) -> None:
     if node.pages is None:
         return  # no mapping of it can be written
     before: dict[int, bytes] = {}
+    failed: SyscallError | None = None
     for space, area in mapped(node, apart):
         size = min(area.end - area.start, node.length - area.offset + PAGE - 1 & -PAGE)
         if not area.prot & PROT_WRITE or size <= 0:
@@ -99,9 +101,14 @@ def pull(node: StoredFile, apart: Range | None = None) -> None:
             if page != old:
                 page = page if number not in before else merged(node.page(number), old, page)
                 before.setdefault(number, old)
-                node.absorb(number, page)
+                try:
+                    node.absorb(number, page)
+                except SyscallError as error:  # no room for this one
+                    failed = failed or error
     for number in before:
         push(node, number * PAGE, PAGE)
+    if failed is not None:
+        raise failed
 
 
 def merged(one: bytes, old: bytes, other: bytes) -> bytes:

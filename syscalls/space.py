@@ -8,6 +8,8 @@ by ``tests/native``.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from syscalls import abi, release, shared
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
 from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, Memories, OutOfFrames
@@ -237,7 +239,7 @@ class AddressSpace:
         # The bytes of its file that *area* shows, and the size of the pages that hold them.  Whole pages past the end
         # of the file are taken out, so that touching them faults: with SIGBUS, see syscalls.shared.end_of.
         assert area.backing is not None
-        data = area.backing.content()[area.offset : area.offset + (area.end - area.start)]
+        data = area.backing.part(area.offset, area.end - area.start)
         size = (len(data) + PAGE - 1) & -PAGE
         if size < area.end - area.start:
             self.mem.unmap(area.start + size, area.end - area.start - size)
@@ -252,6 +254,11 @@ class AddressSpace:
             self.mem.write(area.start + offset, data)
         self.mem.protect(area.start, size, area.prot)
         self.areas.change(area.start, area.end, lambda piece: piece._replace(prot=area.prot))
+
+    def leave(self) -> None:
+        """Write back all that was stored, as the process leaves; what its file has no room for is lost."""
+        with suppress(SyscallError):
+            self.write_back(0, abi.TASK_SIZE)
 
     def write_back(self, lo: int, hi: int) -> None:
         """Take into their files what was stored into shared mappings of [lo, hi)."""

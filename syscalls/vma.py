@@ -35,6 +35,10 @@ class Backing(Protocol):
         """Return the bytes of the file as it is now."""
         ...
 
+    def part(self, offset: int, size: int) -> bytes:
+        """Return up to *size* of those bytes from *offset*, a multiple of a page, on."""
+        ...
+
     def end(self) -> int | None:
         """Return the size of the file as it is now; None if no mapping can reach behind it."""
         ...

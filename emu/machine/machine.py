@@ -28,6 +28,7 @@ from emu.machine.signals import GENERAL_PROTECTION, LONGEST, PAGE_FAULT, UNDEFIN
 from emu.machine.tasks import Contexts
 from syscalls import outcome as ends
 from syscalls.cpuid import Table
+from syscalls.ending import leave
 from syscalls.guest import PAGE, OutOfFrames
 from syscalls.kernel import Kernel
 from syscalls.light import Any
@@ -453,14 +454,17 @@ class Machine:
         or more executed.  While ``before_call`` is set, a run also ends before each call that it picks, with the call
         still to be made.
         """
-        while True:
-            self._set_limit()
-            begin = self.pc if self._started else loader.SUPERVISOR_PAGE
-            self._started = True
-            status = self.engine.start(begin, until)
-            end = self._stopped(status, until, name) or self._proceed()
-            if end is not None:
-                return end
+        try:
+            while True:
+                self._set_limit()
+                begin = self.pc if self._started else loader.SUPERVISOR_PAGE
+                self._started = True
+                status = self.engine.start(begin, until)
+                end = self._stopped(status, until, name) or self._proceed()
+                if end is not None:
+                    return end
+        finally:
+            leave(self.kernel)
 
     def _stopped(self, status: int, until: int, name: str | None) -> Outcome | None:
         # Why the engine stopped; None when a task only has to make room for another.

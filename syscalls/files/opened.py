@@ -11,6 +11,7 @@ from collections.abc import Callable
 from syscalls import abi
 from syscalls.errno import EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOSPC, ENOTTY, ENXIO, ESPIPE, SyscallError
 from syscalls.files.kept import Kept
+from syscalls.guest import PAGE
 from syscalls.light import TYPE_CHECKING, NamedTuple
 from syscalls.waits import Blocked, Channel, Wait
 
@@ -246,10 +247,10 @@ class Plain(OpenFile):
         return self.stored.seek_hole(offset, whence)
 
     def mapping(self) -> Backing | None:
-        return FileBacking(self.facts, self._content, self.stored, self.writable)
+        return FileBacking(self.facts, self._content, self.stored.mapped(), self.writable)
 
     def _content(self) -> bytes:
-        return self.base if self.stored.pages is None else self.stored.settled()
+        return self.base if self.stored.pages is None else self.stored.mapped().settled()
 
 
 class FileBacking:
@@ -260,6 +261,13 @@ class FileBacking:
     ) -> None:
         self.path, self.device, self.inode = facts.place, facts.device, facts.inode
         self.content, self.stored, self.writable = content, stored, writable
+
+    def part(self, offset: int, size: int) -> bytes:
+        """Return up to *size* bytes from *offset*, a multiple of a page, on."""
+        if self.stored is None or self.stored.pages is None:
+            return self.content()[offset : offset + size]
+        end = min(offset + size, self.stored.size)
+        return self.stored.whole_pages(offset, end - offset + PAGE - 1 & -PAGE)[: end - offset] if offset < end else b""
 
     def end(self) -> int | None:
         """Return how many bytes there are now."""

@@ -198,6 +198,10 @@ class StoredFile(FileNode):
 
     # Shared mappings (syscalls.shared)
 
+    def mapped(self) -> StoredFile:
+        """The node that mappings of this file have, whichever it was opened by."""
+        return self
+
     def map_shared(self, writes: bool) -> None:
         """Get ready for a shared mapping, which may be stored into if *writes*."""
         if writes:

@@ -3,16 +3,20 @@
 Every call goes through a descriptor of the bound folder and never follows a link (:mod:`syscalls.tree.host`).  Owners
 are the World's; times are the World's too, of the guest's own changes or of its beginning, as what the host's files say
 would differ from run to run.  Numbers of files are given out in the order in which they are met.  Devices, pipes and
-set-user-ID programs cannot be made.  A snapshot does not bring back what was written.
+set-user-ID programs cannot be made.  A snapshot does not bring back what was written.  Stores into shared mappings get
+into the host's file when somebody of the guest could tell (:mod:`syscalls.shared`), and at the latest at the end.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
+from syscalls import shared
 from syscalls.abi import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -22,12 +26,12 @@ from syscalls.abi import (
     S_ISGID,
     S_ISUID,
 )
-from syscalls.errno import ENODEV, ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
+from syscalls.errno import ENOENT, EOPNOTSUPP, EPERM, EXDEV, SyscallError
 from syscalls.light import Any
 from syscalls.tree.host import READ, STEP, HostRoot, Parts, failing, libc
 from syscalls.tree.nodes import Link, Meta, Node
-from syscalls.tree.store import Store
-from syscalls.tree.stored import Folder, StoredFile
+from syscalls.tree.store import PAGE, Store
+from syscalls.tree.stored import SHIFT, Folder, StoredFile
 
 FIRST_NUMBER = 1 << 33
 CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,6 +46,7 @@ class Keeper:
         self.root, self.store = root, store
         self._times: dict[tuple[int, int], Meta] = {}
         self._numbers: dict[tuple[int, int], int] = {}
+        self.mapped: WeakValueDictionary[tuple[int, int], ThroughFile] = WeakValueDictionary()
 
     def number(self, status: os.stat_result) -> int:
         """The st_ino of the host's file that *status* is of."""
@@ -191,12 +196,17 @@ class _Live:
 
 
 class ThroughFile(_Live, StoredFile):
-    """A regular file of the host.  *fd* is its descriptor once it is opened, by which it lives on without a name."""
+    """A regular file of the host.  *fd* is its descriptor once it is opened, by which it lives on without a name.
 
-    __slots__ = ("fd", "keeper", "writes")
+    Mappings are copies of it (:mod:`syscalls.shared`): one node stands for it in all of them, and *shown* has the pages
+    of shared ones as they were when the two were last brought together; None while there are none.
+    """
+
+    __slots__ = ("__weakref__", "fd", "keeper", "shown", "writes")
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
+        self.shown: dict[int, bytes] | None = None  # by number
         self.fd: int | None = None
         self.writes = False
         super().__init__(keeper.store, bytes, 0)
@@ -229,25 +239,35 @@ class ThroughFile(_Live, StoredFile):
     def size(self) -> int:
         return self.status().st_size
 
+    @property
+    def length(self) -> int:
+        return self.size
+
+    @length.setter
+    def length(self, value: int) -> None:
+        return  # StoredFile's own beginning
+
     def content(self) -> bytes:
         return self.read(0, self.size)
 
     def read(self, offset: int, size: int) -> bytes:
+        self._settled_node()
+        return self._read(offset, size)
+
+    def _read(self, offset: int, size: int) -> bytes:
         with failing():
             return os.pread(self._descriptor(), size, offset)
 
     def write(self, offset: int, data: bytes) -> int:
         if not data:
             return 0
-        with failing():
-            done = os.pwrite(self._descriptor(writes=True), data, offset)
-        self._noted()
-        return done
+        with self._changing(offset, len(data)):
+            return os.pwrite(self._descriptor(writes=True), data, offset)
 
     def truncate(self, size: int) -> None:
-        with failing():
+        before = self.size
+        with self._changing(min(before, size), abs(size - before)):
             os.ftruncate(self._descriptor(writes=True), size)
-        self._noted()
 
     def allocate(self, offset: int, size: int, keep_size: bool) -> None:
         self._fallocate(FALLOC_FL_KEEP_SIZE if keep_size else 0, offset, size)
@@ -256,25 +276,100 @@ class ThroughFile(_Live, StoredFile):
         self._fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size)
 
     def _fallocate(self, mode: int, offset: int, size: int) -> None:
-        with failing():
+        with self._changing(offset, size):
             libc("fallocate64", self._descriptor(writes=True), mode, offset, size)
-        self._noted()
 
     def seek_hole(self, offset: int, whence: int) -> int:
+        self._settled_node()
         with failing():
             return os.lseek(self._descriptor(), offset, whence)
 
-    def map_shared(self, writes: bool) -> None:
-        """Refuse what would be stored into behind the host's back: ENODEV; others are copies of what is there."""
-        if writes:
-            raise SyscallError(ENODEV)
-
-    def settled(self) -> bytes:
-        return self.content()
-
     def sync(self) -> None:
+        self._settled_node()
         with failing():
             os.fsync(self._descriptor())
+
+    # Mappings
+
+    def mapped(self) -> ThroughFile:
+        found = self._settled_node() or self
+        if found is self:
+            self._descriptor()
+            status = self.status()
+            self.keeper.mapped[status.st_dev, status.st_ino] = self
+        elif self.writes and not found.writes:  # one that may be stored into from now on
+            assert self.fd is not None
+            with failing():
+                fd = os.dup(self.fd)
+            if found.fd is not None:
+                os.close(found.fd)
+            found.fd, found.writes = fd, True
+        if found.shown and next(shared.mappings(found), None) is None:
+            found.shown = None  # what others wrote since is to be seen
+        return found
+
+    def map_shared(self, writes: bool) -> None:
+        self.store.touch(self)
+        self.is_mapped = True
+        self.shown = self.shown or {}
+
+    def _settled_node(self) -> ThroughFile | None:
+        # The node that mappings of this file have, what was stored into them taken in; None if there are none.
+        if not self.keeper.mapped:
+            return None
+        status = self.status()
+        found = self.keeper.mapped.get((status.st_dev, status.st_ino))
+        if found is not None:
+            found.settle()
+        return found
+
+    @contextmanager
+    def _changing(self, offset: int, size: int) -> Iterator[None]:
+        # The host's file is changed from *offset* on, *size* bytes of it: then its mappings are, too.
+        found = self._settled_node()
+        before = self.size if found is not None else 0
+        with failing():
+            yield
+        self._noted()
+        if found is not None and found.is_mapped:
+            first, last = offset >> SHIFT, offset + size >> SHIFT
+            if found.shown:
+                found.shown = {number: page for number, page in found.shown.items() if not first <= number <= last}
+            shared.push(found, offset, size)
+            shared.grown(found, before)
+            if self.size < before:
+                shared.cut(found, self.size)
+
+    def whole_pages(self, offset: int, size: int) -> bytes:
+        shown, numbers = self.shown, range(offset >> SHIFT, offset + size >> SHIFT)
+        if shown is None or any(number not in shown for number in numbers):
+            data = self._read(offset, size).ljust(size, b"\0")
+            if shown is None:
+                return data
+            for index, number in enumerate(numbers):
+                shown.setdefault(number, data[index << SHIFT : index + 1 << SHIFT])
+        return b"".join([shown[number] for number in numbers])
+
+    def absorb(self, number: int, page: bytes) -> None:
+        """Write what was stored into a mapping of page *number*, and nothing else of it, as others may have."""
+        start, old = number << SHIFT, self.page(number)
+        page = page[: max(self.size - start, 0)]
+        now = self._read(start, PAGE)
+        new = page if now == old[: len(now)] else shared.merged(now[: len(page)], old[: len(now)], page[: len(now)])
+        with failing():
+            done = os.pwrite(self._descriptor(writes=True), new, start)
+            if done < len(new):
+                os.pwrite(self._descriptor(writes=True), new[done:], start + done)
+        if self.shown is not None:
+            self.shown[number] = page.ljust(PAGE, b"\0")
+        self._noted()
+
+    def own_state(self) -> Any:
+        """What a snapshot holds: the pages that mappings had, not the host's file."""
+        return None if self.shown is None else (dict(self.shown), 0, None)
+
+    def become(self, state: Any) -> None:
+        self.shown = None if state is None else dict(state[0])
 
     def _noted(self) -> None:
         self.keeper.changed(self.status(), "mtime")

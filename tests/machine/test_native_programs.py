@@ -17,7 +17,7 @@ from emu.machine.outcome import Outcome
 from fixtures import store
 from fixtures.native import compile_program
 from syscalls.numbers import NUMBERS
-from syscalls.world import Process, Uname, World
+from syscalls.world import Limits, Process, Uname, World
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,32 @@ def test_file_calls_do_what_they_do_natively(native: Callable[..., Path], tmp_pa
     assert here.splitlines() == there.splitlines()
     left = {file.name for file in (tmp_path / "there").iterdir()} if through else set()
     assert {file.name for file in (tmp_path / "here").iterdir()} == left
+
+
+@pytest.mark.parametrize("end", [None, 15, 9, 0], ids=["by itself", "by SIGTERM", "by SIGKILL", "by a limit"])
+def test_what_is_stored_into_mappings_of_bound_files_is_in_them(tmp_path: Path, end: int | None) -> None:
+    """Whenever the program could tell, and in the host's files at its end, however that comes."""
+    path = compile_program(store.ROOT / "tests" / "native" / "boundmaps.c", base=("-static", "-O1", "-w"))
+    for folder in ("there", "here"):
+        (tmp_path / folder).mkdir()
+    words = [str(path)] if end is None else [str(path), str(end)]
+    judge = words if end != 0 else [str(path), "15"]
+    there = subprocess.run(judge, check=False, capture_output=True, text=True, cwd=tmp_path / "there")
+    binds = ((str(tmp_path / "here"), "/tmp/work", True), (str(path), str(path), False))
+    limits = Limits(instructions=3_000_000)
+    world = replace(host_world(), argv=tuple(words), cwd="/tmp/work", binds=binds, limits=limits)
+
+    outcome, here = run_static(path, world)
+
+    assert (outcome.exit_status, outcome.signal, outcome.at) == {
+        None: (0, None, None), 15: (143, 15, None), 9: (137, 9, None), 0: (None, None, "instructions"),
+    }[end]  # fmt: skip
+    lines = there.stdout.splitlines()
+    assert len(lines) > 24
+    assert here.splitlines() == (lines if end != 0 else [*lines[:-1], "ending by 0"])
+    left = {file.name: file.read_bytes() for file in (tmp_path / "there").iterdir()}
+    assert b"stored at last" in left["renamed"]
+    assert {file.name: file.read_bytes() for file in (tmp_path / "here").iterdir()} == left
 
 
 def test_processes_do_what_they_do_natively(tmp_path: Path) -> None:

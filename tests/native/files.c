@@ -2,8 +2,8 @@
  *
  * Every line is one step: the call as it stands here, and its result; or what a file holds or is.  The output is the same on
  * every file system that can do what Linux's own can: nothing depends on numbers of files, on times that are not set here, or
- * on the order of directories.  THROUGH leaves out what a bind that writes through cannot do: named pipes, files without
- * names, and shared mappings that are written.
+ * on the order of directories.  THROUGH leaves out what a bind that writes through cannot do: named pipes, and files without
+ * names.
  */
 
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -733,7 +733,6 @@ static void locking(void)
 	S(unlink("k"));
 }
 
-#ifndef THROUGH
 static void mapping(void)
 {
 	char *shared, *private;
@@ -814,7 +813,6 @@ static void mapping(void)
 	S(close(fd));
 	S(unlink("mm"));
 }
-#endif
 
 static void limits(void)
 {
@@ -902,9 +900,7 @@ static void run(void)
 	moving();
 	attributes();
 	locking();
-#ifndef THROUGH
 	mapping();
-#endif
 	described();
 	limits();
 	lists(".");

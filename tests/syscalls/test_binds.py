@@ -14,6 +14,7 @@ from syscalls.world import World
 from tests.syscalls.bytememory import BUFFER, Guest, guest
 
 READ, WRITE, OPEN, CLOSE, STAT, RENAME, MKDIR, RMDIR, LINK = 0, 1, 2, 3, 4, 82, 83, 84, 86
+MMAP, MPROTECT, MUNMAP, MSYNC, MS_SYNC = 9, 10, 11, 26, 4
 UNLINK, SYMLINK, READLINK, CHMOD, CHOWN, MKNOD, TRUNCATE, UTIMENSAT = 87, 88, 89, 90, 92, 133, 76, 280
 NS = 1_000_000_000
 
@@ -285,3 +286,36 @@ def test_a_bind_within_a_bind(tmp_path: Path) -> None:
     assert (tmp_path / "outer" / "file").read_bytes() == b"outer"
     assert not list((tmp_path / "kept").iterdir())
     assert not list((tmp_path / "outer" / "sub").iterdir())
+
+
+def test_stores_into_a_mapping_are_written_and_nothing_else(through: Bound) -> None:
+    """As when two have a page cache in common: what others wrote beside them stays, as do files that are only read."""
+    (through.inner / "file").write_bytes(b"0123456789" * 500)
+    fd = through.do(OPEN, "/b/file", abi.O_RDWR, 0)
+    at = through.g.call(MMAP, 0, 8192, abi.PROT_READ | abi.PROT_WRITE, abi.MAP_SHARED, fd, 0)
+    assert at > 0
+    with (through.inner / "file").open("r+b") as host:
+        host.write(b"HOST")
+    through.g.mem.write(at + 4998, b"mapped")
+    through.g.mem.write(at + 7, b"M")
+    assert (through.inner / "file").read_bytes()[:10] == b"HOST456789"  # nobody could tell yet
+    assert through.g.call(MSYNC, at, 8192, MS_SYNC) == 0
+    assert (through.inner / "file").read_bytes() == b"HOST456M89" + b"0123456789" * 498 + b"01234567ma"
+
+    fd = through.do(OPEN, "/b/sub/deep", 0, 0)
+    assert through.g.call(MMAP, 0, 4096, abi.PROT_READ | abi.PROT_WRITE, abi.MAP_SHARED, fd, 0) == -EACCES
+    shown = through.g.call(MMAP, 0, 4096, abi.PROT_READ, abi.MAP_SHARED, fd, 0)
+    assert shown > 0
+    assert through.g.call(MPROTECT, shown, 4096, abi.PROT_READ | abi.PROT_WRITE) == -EACCES
+
+
+def test_a_file_is_mapped_as_it_is_by_then(through: Bound) -> None:
+    """Once the last mapping is gone, the next one shows what others wrote since."""
+    fd = through.do(OPEN, "/b/file", abi.O_RDWR, 0)
+    for text in (b"original", b"another's", b"a third"):
+        (through.inner / "file").write_bytes(text)
+        at = through.g.call(MMAP, 0, 4096, abi.PROT_READ | abi.PROT_WRITE, abi.MAP_SHARED, fd, 0)
+        assert through.g.mem.read(at, len(text)) == text
+        through.g.mem.write(at, b"A")
+        assert through.g.call(MUNMAP, at, 4096) == 0
+        assert (through.inner / "file").read_bytes() == b"A" + text[1:]
