@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from syscalls import abi
 from syscalls.errno import EBADF, EINVAL, EMFILE, EMSGSIZE, ENOBUFS, ENOTSOCK, EPERM, SyscallError
 from syscalls.files.opened import OpenFile
@@ -217,18 +219,7 @@ def install(k: Kernel, files: list[OpenFile], on_exec: bool) -> list[int]:
 def sendmmsg(k: Kernel, t: Task, fd: int, addr: int, count: int, flags: int) -> int:
     """Send several messages, and store how much went of each; sendmmsg(2)."""
     socket_of(k, fd)
-    done = 0
-    for index in range(min(count, abi.IOV_MAX)):
-        at = addr + index * MMSGHDR_SIZE
-        try:
-            went = sendmsg(k, t, fd, at, flags)
-            k.mem.write(at + MSGHDR.size, abi.U32.pack(went))
-        except (SyscallError, GuestFault, Blocked):
-            if not done:
-                raise
-            break
-        done += 1
-    return done
+    return each(k, t, fd, addr, count, sendmsg, flags, flags)
 
 
 def recvmmsg(k: Kernel, t: Task, fd: int, addr: int, count: int, flags: int, timeout: int) -> int:
@@ -240,13 +231,24 @@ def recvmmsg(k: Kernel, t: Task, fd: int, addr: int, count: int, flags: int, tim
         read_timespec(k, timeout)
     socket = socket_of(k, fd)
     socket.take_error()
+    first = flags & ~MSG_WAITFORONE
+    later = first | MSG_DONTWAIT if flags & MSG_WAITFORONE else first
+    return each(k, t, fd, addr, count, recvmsg, first, later)
+
+
+def each(
+    k: Kernel, t: Task, fd: int, addr: int, count: int, act: Callable[[Kernel, Task, int, int, int], int],
+    flags: int, later: int,
+) -> int:  # fmt: skip
+    """Let *act* send or receive what each struct mmsghdr at *addr* describes, and store how much it was.
+
+    *flags* are of the first, *later* of the others.  Returns how many there were before one that failed or has to wait.
+    """
     done = 0
-    for index in range(min(count, abi.IOV_MAX)):
-        at = addr + index * MMSGHDR_SIZE
-        now = flags & ~MSG_WAITFORONE | (MSG_DONTWAIT if done and flags & MSG_WAITFORONE else 0)
+    for at in range(addr, addr + min(count, abi.IOV_MAX) * MMSGHDR_SIZE, MMSGHDR_SIZE):
         try:
-            came = recvmsg(k, t, fd, at, now)
-            k.mem.write(at + MSGHDR.size, abi.U32.pack(came))
+            size = act(k, t, fd, at, later if done else flags)
+            k.mem.write(at + MSGHDR.size, abi.U32.pack(size))
         except (SyscallError, GuestFault, Blocked):
             if not done:
                 raise
