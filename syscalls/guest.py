@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from syscalls.errno import EFAULT, ENOMEM
 from syscalls.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
 class GuestFault(Exception):
     """The kernel touched guest memory that the guest itself could not; becomes EFAULT (or a fatal signal)."""
 
+    errno = EFAULT
+
     def __init__(self, addr: int, write: bool = False) -> None:
         super().__init__(f"{'write to' if write else 'read of'} unmapped guest address {addr:#x}")
         self.addr = addr
@@ -31,6 +34,8 @@ class GuestFault(Exception):
 
 class OutOfFrames(Exception):
     """The machine has no guest frame left; becomes ENOMEM."""
+
+    errno = ENOMEM
 
 
 class GuestMemory(Protocol):

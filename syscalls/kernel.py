@@ -18,7 +18,7 @@ from syscalls import abi, futex, release, turns
 from syscalls.buffers import capture, store
 from syscalls.delivery import restore_mask
 from syscalls.ending import end_process
-from syscalls.errno import EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ENOSYS, NAMES, SyscallError
+from syscalls.errno import EAGAIN, EINTR, ENAMETOOLONG, ENOSYS, NAMES, SyscallError
 from syscalls.events import SyscallEvent
 from syscalls.files.opened import STDIN, Input, Stream
 from syscalls.files.pollable import FIRST_NUMBER
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     TreeState = tuple[Tree, StoreState]
 
+FAILURES = (SyscallError, GuestFault, OutOfFrames)  # each has its errno
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 PSEUDO = ("/proc/", "/sys/")
 MOST_TREES = 64
@@ -214,12 +215,8 @@ class Kernel:
         values = row.narrowed(args)
         try:
             result = row.handler(self, task, *values)
-        except SyscallError as error:
+        except FAILURES as error:
             result = -error.errno
-        except GuestFault:
-            result = -EFAULT
-        except OutOfFrames:
-            result = -ENOMEM
         except Blocked as blocked:
             self._suspend(task, PendingCall(nr, args, tuple(values), ticks), blocked.wait)
             return None
@@ -250,12 +247,8 @@ class Kernel:
                 result = row.handler(self, task, *values)
             else:
                 result = self._answer(row, rule, args)
-        except SyscallError as error:
+        except FAILURES as error:
             result = -error.errno
-        except GuestFault:
-            result = -EFAULT
-        except OutOfFrames:
-            result = -ENOMEM
         except Blocked as blocked:
             self._suspend(task, PendingCall(row.nr, args, tuple(values), ticks, tuple(detail.items())), blocked.wait)
             return None
@@ -307,12 +300,8 @@ class Kernel:
             handler = with_held(handler, call.held)
         try:
             result = handler(self, task, *call.values)
-        except SyscallError as error:
+        except FAILURES as error:
             result = -error.errno
-        except GuestFault:
-            result = -EFAULT
-        except OutOfFrames:
-            result = -ENOMEM
         except Blocked as blocked:
             self._suspend(task, call, blocked.wait)
             return None
