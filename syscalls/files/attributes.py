@@ -7,7 +7,7 @@ fs/utimes.c of Linux 6.1 (read).
 from __future__ import annotations
 
 from syscalls import abi
-from syscalls.errno import EACCES, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM, SyscallError
+from syscalls.errno import EACCES, EFAULT, EINVAL, EOPNOTSUPP, EPERM, SyscallError
 from syscalls.files.opened import DISK, OpenFile
 from syscalls.files.paths import facts_of, filesystem_of, find, identity, magic_fd, may
 from syscalls.light import TYPE_CHECKING
@@ -40,10 +40,7 @@ def node_of(file: OpenFile) -> Node:
 
 def node_of_fd(k: Kernel, fd: int) -> Node:
     """Return the node of descriptor *fd*, which was not opened with O_PATH."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
-    return node_of(file)
+    return node_of(k.files.usable(fd))
 
 
 def keeper_of(k: Kernel, node: Node) -> Store | Keeper:

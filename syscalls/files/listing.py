@@ -6,8 +6,7 @@ entries come and go; what has gone meanwhile is left out.  Beginning again, at o
 
 from __future__ import annotations
 
-from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, ENOENT, ENOTDIR, SyscallError
+from syscalls.errno import EINVAL, ENOENT, ENOTDIR, SyscallError
 from syscalls.files.opened import Directory
 from syscalls.light import TYPE_CHECKING
 
@@ -55,9 +54,7 @@ def listed(file: Directory, size: int, wide: bool) -> tuple[bytes, int]:
 
 def directory(k: Kernel, fd: int) -> Directory:
     """Return the open directory *fd*; raise EBADF or ENOTDIR."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if not isinstance(file, Directory):
         raise SyscallError(ENOTDIR)
     if file.folder.gone:

@@ -105,9 +105,7 @@ def flock(k: Kernel, t: Task, fd: int, operation: int) -> int:
     kind = operation & ~abi.LOCK_NB
     if kind not in (abi.LOCK_SH, abi.LOCK_EX, abi.LOCK_UN):
         raise SyscallError(EINVAL)
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     new = Lock(file_of(file), file, kind == abi.LOCK_EX, whole=True)
     if kind == abi.LOCK_UN:
         place(k, new, lock=False)

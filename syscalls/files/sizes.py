@@ -82,9 +82,7 @@ def truncate(k: Kernel, t: Task, path: bytes, size: int) -> int:
 
 def writable(k: Kernel, fd: int, closed: int) -> StoredFile:
     """Return the file behind *fd*, which is open for writing, else raise *closed*; EINVAL for what has no size."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if not isinstance(file, Plain):
         raise SyscallError(EINVAL)
     if not file.writable:
@@ -131,19 +129,17 @@ def fallocate(k: Kernel, t: Task, fd: int, mode: int, offset: int, size: int) ->
 # Making it last
 
 
-def syncable(k: Kernel, fd: int) -> OpenFile:
-    """Return the file behind *fd*, if there is something that could be written back; EINVAL for pipes and devices."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+def syncable(k: Kernel, fd: int, other: int) -> OpenFile:
+    """Return the file behind *fd*, if there is something that could be written back; *other* for pipes and devices."""
+    file = k.files.usable(fd)
     if not isinstance(file, Plain | Directory):
-        raise SyscallError(EINVAL)
+        raise SyscallError(other)
     return file
 
 
 def fsync(k: Kernel, t: Task, fd: int) -> int:
     """Let what was written to an open file last; fsync(2)."""
-    file = syncable(k, fd)
+    file = syncable(k, fd, EINVAL)
     if isinstance(file, Plain):
         file.stored.sync()
     return 0
@@ -156,8 +152,7 @@ def sync(k: Kernel, t: Task) -> int:
 
 def syncfs(k: Kernel, t: Task, fd: int) -> int:
     """Let everything on the file system of *fd* last; syncfs(2)."""
-    if k.files.get(fd).flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    k.files.usable(fd)
     return 0
 
 
@@ -165,11 +160,7 @@ def sync_file_range(k: Kernel, t: Task, fd: int, offset: int, size: int, flags: 
     """Let a range of an open file last; sync_file_range(2)."""
     if flags & ~7 or offset < 0 or size < 0:
         raise SyscallError(EINVAL)
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
-    if not isinstance(file, Plain | Directory):
-        raise SyscallError(ESPIPE)
+    syncable(k, fd, ESPIPE)
     return 0
 
 
@@ -178,9 +169,7 @@ def sync_file_range(k: Kernel, t: Task, fd: int, offset: int, size: int, flags: 
 
 def fadvise64(k: Kernel, t: Task, fd: int, offset: int, size: int, advice: int) -> int:
     """Take advice of how a file will be read, which changes nothing; posix_fadvise(2)."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if not file.seekable:
         raise SyscallError(ESPIPE)
     if size < 0 or not 0 <= advice <= 5:

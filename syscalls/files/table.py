@@ -56,6 +56,13 @@ class FileTable:
         except KeyError:
             raise SyscallError(EBADF) from None
 
+    def usable(self, fd: int) -> OpenFile:
+        """Return the file behind *fd*; raise EBADF, also where it was opened with O_PATH: that has only a place."""
+        file = self.get(fd)
+        if file.flags & abi.O_PATH:
+            raise SyscallError(EBADF)
+        return file
+
     def is_open(self, fd: int) -> bool:
         """Say whether *fd* refers to a file."""
         return fd in self._files
@@ -257,9 +264,7 @@ def pipe_size(k: Kernel, file: OpenFile, size: int | None) -> int:
 
 def ioctl(k: Kernel, t: Task, fd: int, request: int, arg: int) -> int:
     """Do what every file can: the flags of the descriptor; the rest is the file's own.  ioctl(2)."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if request in (abi.FIOCLEX, abi.FIONCLEX):
         k.files.put(fd, file, request == abi.FIOCLEX)
         return 0

@@ -218,9 +218,7 @@ def writev(k: Kernel, t: Task, fd: int, addr: int, count: int) -> int:
 
 def lseek(k: Kernel, t: Task, fd: int, offset: int, whence: int) -> int:
     """Move the file's position; lseek(2)."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if not 0 <= whence <= abi.SEEK_HOLE:
         raise SyscallError(EINVAL)
     file.position = file.seek(offset, whence)

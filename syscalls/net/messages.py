@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, EMFILE, EMSGSIZE, ENOBUFS, ENOTSOCK, EPERM, SyscallError
+from syscalls.errno import EINVAL, EMFILE, EMSGSIZE, ENOBUFS, ENOTSOCK, EPERM, SyscallError
 from syscalls.files.opened import OpenFile
 from syscalls.files.pollable import Source
 from syscalls.files.transfer import vectors
@@ -44,9 +44,7 @@ NAME_SIZE_AT, CONTROL_SIZE_AT, FLAGS_AT = 8, 40, 48  # of struct msghdr
 
 def socket_of(k: Kernel, fd: int) -> Socket:
     """Return the socket behind *fd*; EBADF or ENOTSOCK."""
-    file = k.files.get(fd)
-    if file.flags & abi.O_PATH:
-        raise SyscallError(EBADF)
+    file = k.files.usable(fd)
     if not isinstance(file, Socket):
         raise SyscallError(ENOTSOCK)
     return file
