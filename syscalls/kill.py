@@ -40,12 +40,16 @@ def _processes(k: Kernel, t: Task, pid: int) -> list[Process]:
 
 def tgkill(k: Kernel, t: Task, tgid: int, tid: int, signum: int) -> int:
     """Send *signum* to thread *tid* of process *tgid*; tgkill(2)."""
+    return _send(k, tgid, tid, signum, from_process(signum, t.pid, t.process.ids.uid, abi.SI_TKILL))
+
+
+def _send(k: Kernel, tgid: int, tid: int, signum: int, info: Info) -> int:
     if tgid <= 0 or tid <= 0:
         raise SyscallError(EINVAL)
     target = _thread(k, tid, tgid)
     check_signal(signum)
     if signum:
-        send(k, target, signum, from_process(signum, t.pid, t.process.ids.uid, abi.SI_TKILL))
+        send(k, target, signum, info)
     return 0
 
 
@@ -77,14 +81,7 @@ def rt_sigqueueinfo(k: Kernel, t: Task, pid: int, signum: int, addr: int) -> int
 
 def rt_tgsigqueueinfo(k: Kernel, t: Task, tgid: int, tid: int, signum: int, addr: int) -> int:
     """Send *signum* with the siginfo at *addr* to thread *tid* of process *tgid*; rt_tgsigqueueinfo(2)."""
-    info = _given(k, t, tgid, signum, addr)
-    if tgid <= 0 or tid <= 0:
-        raise SyscallError(EINVAL)
-    target = _thread(k, tid, tgid)
-    check_signal(signum)
-    if signum:
-        send(k, target, signum, info)
-    return 0
+    return _send(k, tgid, tid, signum, _given(k, t, tgid, signum, addr))
 
 
 def _given(k: Kernel, t: Task, pid: int, signum: int, addr: int) -> Info:

@@ -80,11 +80,7 @@ def madvise(k: Kernel, t: Task, addr: int, size: int, advice: int) -> int:
     row = ADVICE.get(advice)
     if row is None or k.release < row.since or (row.needs_thp and k.world.thp.pmd_size is None):
         raise SyscallError(EINVAL)
-    space = k.space
-    length = space.round_up(size)
-    if addr & (space.page - 1) or addr + length >= 1 << 64:
-        raise SyscallError(EINVAL)
-    pieces = space.areas.pieces(addr, addr + length) if length else []
+    length, pieces = k.space.pieces(addr, size)
     for piece in pieces:
         check(piece, advice)
         apply(k, piece, advice, row)

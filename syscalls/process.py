@@ -183,15 +183,12 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
     label = anonymous_name(k.read_text(name, ANON_NAME_SIZE)) if name else ""
     if label is None:
         raise SyscallError(EINVAL)
-    space = k.space
-    length = space.round_up(size)
-    if addr & (space.page - 1) or addr + length >= 1 << 64:
-        raise SyscallError(EINVAL)
+    length, pieces = k.space.pieces(addr, size)
     named = 0
-    for piece in space.areas.pieces(addr, addr + length) if length else ():
+    for piece in pieces:
         if piece.backing is not None:
             raise SyscallError(EBADF)
-        space.areas.change(piece.start, piece.end, lambda area: make((*area[:-1], label)))
+        k.space.areas.change(piece.start, piece.end, lambda area: make((*area[:-1], label)))
         named += piece.end - piece.start
     if named != length:
         raise SyscallError(ENOMEM)

@@ -285,6 +285,16 @@ class AddressSpace:
         self.mem.protect(piece.start, piece.end - piece.start, prot)
         self.areas.change(piece.start, piece.end, lambda area: area._replace(prot=prot))
 
+    def pieces(self, addr: int, size: int) -> tuple[int, list[Vma]]:
+        """Return how long *size* bytes at *addr* are in whole pages, and what is mapped there.
+
+        EINVAL for an address within a page, or a range beyond the end of all addresses.
+        """
+        length = self.round_up(size)
+        if addr & (self.page - 1) or addr + length >= 1 << 64:
+            raise SyscallError(EINVAL)
+        return length, self.areas.pieces(addr, addr + length) if length else []
+
     def discard(self, piece: Vma) -> None:
         """Drop the contents of *piece*: zeros again, or what its file holds (MADV_DONTNEED)."""
         if piece.backing is None:

@@ -27,18 +27,30 @@ def check_name(name: bytes) -> None:
         raise SyscallError(EOPNOTSUPP)
 
 
+def find_none(k: Kernel, path: bytes, name: bytes, *, follow: bool) -> int:
+    """Raise what looking for an attribute of the file at *path* ends with."""
+    check_name(name)
+    node_at(k, abi.AT_FDCWD, path, follow)
+    raise SyscallError(ENODATA)
+
+
+def make_none(k: Kernel, path: bytes, name: bytes, flags: int, *, follow: bool) -> int:
+    """Raise what making an attribute of the file at *path* ends with."""
+    if flags & ~3:
+        raise SyscallError(EINVAL)
+    check_name(name)
+    node_at(k, abi.AT_FDCWD, path, follow)
+    raise SyscallError(EOPNOTSUPP)
+
+
 def getxattr(k: Kernel, t: Task, path: bytes, name: bytes, addr: int, size: int) -> int:
     """Find no such attribute: ENODATA; getxattr(2)."""
-    check_name(name)
-    node_at(k, abi.AT_FDCWD, path, True)
-    raise SyscallError(ENODATA)
+    return find_none(k, path, name, follow=True)
 
 
 def lgetxattr(k: Kernel, t: Task, path: bytes, name: bytes, addr: int, size: int) -> int:
     """Find no such attribute: ENODATA; getxattr(2)."""
-    check_name(name)
-    node_at(k, abi.AT_FDCWD, path, False)
-    raise SyscallError(ENODATA)
+    return find_none(k, path, name, follow=False)
 
 
 def fgetxattr(k: Kernel, t: Task, fd: int, name: bytes, addr: int, size: int) -> int:
@@ -50,20 +62,12 @@ def fgetxattr(k: Kernel, t: Task, fd: int, name: bytes, addr: int, size: int) ->
 
 def setxattr(k: Kernel, t: Task, path: bytes, name: bytes, addr: int, size: int, flags: int) -> int:
     """Refuse to make an attribute: EOPNOTSUPP; setxattr(2)."""
-    if flags & ~3:
-        raise SyscallError(EINVAL)
-    check_name(name)
-    node_at(k, abi.AT_FDCWD, path, True)
-    raise SyscallError(EOPNOTSUPP)
+    return make_none(k, path, name, flags, follow=True)
 
 
 def lsetxattr(k: Kernel, t: Task, path: bytes, name: bytes, addr: int, size: int, flags: int) -> int:
     """Refuse to make an attribute: EOPNOTSUPP; setxattr(2)."""
-    if flags & ~3:
-        raise SyscallError(EINVAL)
-    check_name(name)
-    node_at(k, abi.AT_FDCWD, path, False)
-    raise SyscallError(EOPNOTSUPP)
+    return make_none(k, path, name, flags, follow=False)
 
 
 def fsetxattr(k: Kernel, t: Task, fd: int, name: bytes, addr: int, size: int, flags: int) -> int:
