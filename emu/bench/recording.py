@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from emu.bench.cost import METRICS, Cost, Share
+from emu.boot.record import as_json
 
 SCHEMA = "rt0.bench/1"
 
@@ -88,7 +89,7 @@ class Measured:
     @property
     def world_sha256(self) -> str:
         """The digest of the World that it ran in."""
-        return hashlib.sha256(_dumps(self.world).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(as_json(self.world).encode("utf-8", "surrogatepass")).hexdigest()
 
     def function(self, name: str) -> Row | None:
         """The row called *name*."""
@@ -98,13 +99,9 @@ class Measured:
 # JSON
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def to_json(programs: list[Measured]) -> str:
     """The recording of *programs* as one line of JSON with sorted keys."""
-    return _dumps({"schema": SCHEMA, "programs": [_program(one) for one in programs]})
+    return as_json({"schema": SCHEMA, "programs": [_program(one) for one in programs]})
 
 
 def from_json(text: str) -> list[Measured]:

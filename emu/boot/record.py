@@ -99,11 +99,16 @@ class BootRecord:
 
     def to_json(self) -> str:
         """The record as one line of JSON with sorted keys."""
-        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return as_json(self.as_dict())
 
     def calls(self, name: str) -> list[FunctionCall]:
         """Every call of the bootstrap function *name*, in order."""
         return [call for call in self.functions if call.name == name]
+
+
+def as_json(value: Any) -> str:
+    """*value* as JSON the way that all of rt0 writes it: keys sorted, no blanks, text as it is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _plain(row: Any) -> Json:

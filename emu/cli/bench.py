@@ -256,9 +256,8 @@ def _print(
 
 
 def _as_json(judged: list[tuple[Comparison, list[Regression]]], gone: list[str], come: list[str]) -> str:
-    import json
-
     from emu.bench.compare import as_dict
+    from emu.boot.record import as_json
 
     programs = [
         as_dict(one)
@@ -283,4 +282,4 @@ def _as_json(judged: list[tuple[Comparison, list[Regression]]], gone: list[str],
         "only_old": gone,
         "only_new": come,
     }
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return as_json(whole)

@@ -35,6 +35,7 @@ def run(argv: Sequence[str]) -> int:
         parser.error("arguments after --: nothing is run")
     output.check_target(chosen.json)
 
+    from emu.boot.record import as_json
     from emu.compare.diff import diff
     from emu.compare.records import RecordError, load
 
@@ -43,10 +44,7 @@ def run(argv: Sequence[str]) -> int:
     except RecordError as error:
         raise UsageError(str(error)) from error
     if chosen.json is not None:
-        import json
-
-        text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        output.write_json(text, chosen.json)
+        output.write_json(as_json(found), chosen.json)
     if not chosen.quiet and chosen.json != output.STDOUT:
         from emu.report import diff as report
 

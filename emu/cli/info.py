@@ -32,6 +32,7 @@ def run(argv: Sequence[str]) -> int:
         parser.error("arguments after --: the program is not run")
     output.check_target(chosen.json)
 
+    from emu.boot.record import as_json
     from emu.image.errors import ImageError
     from emu.image.image import load
     from emu.report import info
@@ -41,10 +42,7 @@ def run(argv: Sequence[str]) -> int:
     except ImageError as error:
         raise UsageError(str(error)) from error
     if chosen.json is not None:
-        import json
-
-        text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        output.write_json(text, chosen.json)
+        output.write_json(as_json(found), chosen.json)
     if not chosen.quiet and chosen.json != output.STDOUT:
         output.write_lines(info.lines(found, output.paper(sys.stdout)), sys.stdout)
     return OK

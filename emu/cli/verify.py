@@ -37,6 +37,7 @@ def run(argv: Sequence[str]) -> int:
     env = _environment(chosen.env)
 
     from emu.boot.boot import UnknownFunction
+    from emu.boot.record import as_json
     from emu.compare import text
     from emu.compare.native.process import NativeUnavailable
     from emu.compare.verify import as_dict, verify
@@ -52,10 +53,7 @@ def run(argv: Sequence[str]) -> int:
     except UnknownFunction as error:
         raise UsageError(f"{path}: {error}") from error
     if chosen.json is not None:
-        import json
-
-        shown = json.dumps(as_dict(verdict), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        output.write_json(shown, chosen.json)
+        output.write_json(as_json(as_dict(verdict)), chosen.json)
     if not chosen.quiet and chosen.json != output.STDOUT:
         output.write_lines(text.lines(verdict, output.paper(sys.stdout).width), sys.stdout)
     return OK if verdict.ok else DIFFERS

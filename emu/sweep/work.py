@@ -6,15 +6,15 @@ of its process, and that is the other side's to see.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from emu.boot.boot import END
+from emu.boot.record import as_json
 from emu.boot.warm import Warm
 from emu.image.image import Image
 from emu.sweep import shown
@@ -84,11 +84,6 @@ class Bench:
 def failed(index: int, message: str, name: str = "", text: str = "") -> Row:
     """The row of a point that could not be booted."""
     return Row(index, name, text, as_json({"kind": "error", "message": message}), None, ())
-
-
-def as_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class _State:

@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from emu.boot.record import as_json
 from emu.sweep import store
 from emu.sweep.store import Program, Store, StoreError, ask
-from emu.sweep.work import Row, as_json
+from emu.sweep.work import Row
 
 PROGRAMS = (Program("aa" * 32, "one", "go1.21.13"), Program("bb" * 32, "two", "go1.27.3"))
 NAMES = ("ncpu", 'odd "name"', "a.b[0]")
