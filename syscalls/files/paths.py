@@ -28,7 +28,7 @@ from syscalls.errno import (
     ETXTBSY,
     SyscallError,
 )  # fmt: skip
-from syscalls.files import fifos, opened
+from syscalls.files import fifos, known, opened
 from syscalls.files.opened import DISK, PROC, SYSFS, Facts, OpenFile
 from syscalls.guest import PAGE
 from syscalls.light import TYPE_CHECKING
@@ -216,6 +216,10 @@ def creat(k: Kernel, t: Task, path: bytes, mode: int) -> int:
 
 def open_file(k: Kernel, dirfd: int, path: bytes, flags: int, mode: int = 0, how: int = 0) -> OpenFile:
     """Return the file that *path* and *flags* open, created with *mode* if need be; *how* is openat2's restriction."""
+    if not how:
+        again = known.reopened(k, path, flags)
+        if again is not None:
+            return again
     exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL
     if flags & O_CREAT and path.endswith(b"/"):
         raise SyscallError(EISDIR)
@@ -335,6 +339,7 @@ def open_node(k: Kernel, path: bytes, node: Node, flags: int) -> OpenFile:
     if writes and facts.filesystem != PROC:
         # kernfs_fop_open: nobody may write what has no write bits; what has them is read-only here.
         raise SyscallError(EROFS if node.mode & 0o222 else EACCES)
+    known.learn(k, path, node, facts)
     return opened.Regular(path, kept, facts, node.content())
 
 
