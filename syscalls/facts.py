@@ -5,6 +5,7 @@ from __future__ import annotations
 from syscalls import abi, auxv
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
 from syscalls.light import TYPE_CHECKING, replace
+from syscalls.shared import Memory
 from syscalls.tree import Identity, ProcessFacts, SignalSets, VmSizes
 from syscalls.vma import GROWSDOWN, Vma
 
@@ -102,6 +103,11 @@ def resident(process: Process, area: Vma) -> int:
     return process.mem.resident(area.start, (area.end - area.start) // PAGE).count(1) * PAGE
 
 
+def without_file(area: Vma) -> bool:
+    """Tell whether *area* is shared memory without a file."""
+    return isinstance(area.backing, Memory)
+
+
 def vm_sizes(process: Process) -> VmSizes:
     """Return the sizes of the address space; all 0 for a process that has none any more."""
     if process.ended is not None:
@@ -115,7 +121,8 @@ def vm_sizes(process: Process) -> VmSizes:
         total=space.total(),
         peak=space.peak,
         resident=sum(in_memory.values()),
-        resident_file=sum(size for area in areas if (size := in_memory[area.start]) and area.backing is not None),
+        resident_file=sum(in_memory[area.start] for area in areas if area.backing and not without_file(area)),
+        resident_shared=sum(in_memory[area.start] for area in areas if without_file(area)),
         data=space.total_data(),
         stack=sum(area.end - area.start for area in areas if area.flags & GROWSDOWN),
         text=sum(area.end - area.start for area in areas if area.backing and area.prot == PROT_READ | PROT_EXEC),

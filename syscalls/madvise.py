@@ -7,7 +7,7 @@ does this kernel.  Sources: madvise(2); mm/madvise.c of Linux 6.1 (read).
 
 from __future__ import annotations
 
-from syscalls import abi
+from syscalls import abi, shared
 from syscalls.errno import EACCES, EFAULT, EINVAL, ENOMEM, SyscallError
 from syscalls.guest import PAGE, GuestFault
 from syscalls.light import TYPE_CHECKING, NamedTuple
@@ -99,7 +99,7 @@ def check(piece: Vma, advice: int) -> None:
     if advice == abi.MADV_REMOVE:
         if anonymous:
             raise SyscallError(EINVAL)
-        if piece.backing is not None or not piece.prot & abi.PROT_WRITE:
+        if not isinstance(piece.backing, shared.Memory) or not piece.prot & abi.PROT_WRITE:
             raise SyscallError(EACCES)
     if advice == abi.MADV_COLLAPSE:
         # Collapsing allocates a huge page at once; none is ever to be had here.
@@ -111,7 +111,9 @@ def apply(k: Kernel, piece: Vma, advice: int, row: Advice) -> None:
     if advice in DROPS:
         k.space.discard(piece)
     elif advice == abi.MADV_REMOVE:
-        k.mem.discard(piece.start, piece.end - piece.start)
+        for page in range(piece.start, shared.end_of(piece), PAGE):
+            if k.mem.physical(page) is not None:
+                k.mem.write(page, bytes(PAGE))  # in all mappings
     elif advice in POPULATES:
         populate(k, piece, write=advice == abi.MADV_POPULATE_WRITE)
     elif row.sets | row.clears:

@@ -38,7 +38,7 @@ from syscalls.errno import (
 )  # fmt: skip
 from syscalls.guest import PAGE
 from syscalls.light import TYPE_CHECKING
-from syscalls.space import HUGE, LOW_2G, SPECIAL
+from syscalls.space import HUGE, LOW_2G, SPECIAL, AddressSpace
 from syscalls.vma import GROWSDOWN, NORESERVE, SHARED, Backing, Vma, make
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def mmap(k: Kernel, t: Task, addr: int, size: int, prot: int, flags: int, fd: in
         backing = mappable(k, fd, prot, flags)
         properties |= SHARED if flags & MAP_TYPE != MAP_PRIVATE else 0
     space.check_expand(start, length, prot, properties)
+    if properties & SHARED and backing is None:
+        backing = shared.Memory(length, k.new_number())
     # A new mapping that names no place takes over neither file offset nor name; PROT_SEM and unknown bits are dropped.
     space.map(make((start, start + length, prot & PROT_MASK, properties, backing, offset if backing else 0, "")))
     return start
@@ -276,14 +278,16 @@ def mremap(k: Kernel, t: Task, addr: int, old_size: int, new_size: int, flags: i
     if not flags & MREMAP_MAYMOVE:
         raise SyscallError(ENOMEM)
     target = space.place(0, new_size, anonymous=area.backing is None)
+    if not old_size:
+        return double(space, area, addr, target, new_size)
     space.move(area.clip(addr, addr + old_size), target, new_size, keep_old=False)
     return target
 
 
 def check_resize(k: Kernel, area: Vma, addr: int, old_size: int, new_size: int) -> None:
     """Raise what a mapping may not be resized for (vma_to_resize, mm/mremap.c)."""
-    if not old_size:
-        raise SyscallError(EINVAL)  # doubling a shared mapping, which Linux can, is not done here
+    if not old_size and not area.flags & SHARED:
+        raise SyscallError(EINVAL)
     if old_size > area.end - addr:
         raise SyscallError(EFAULT)
     if new_size != old_size and area.name in SPECIAL:
@@ -311,7 +315,16 @@ def remap_to(k: Kernel, addr: int, old_size: int, new_size: int, flags: int, new
         raise SyscallError(EFAULT)
     check_resize(k, area, addr, old_size, new_size)
     target = new_addr if flags & MREMAP_FIXED else space.place(new_addr, new_size)
+    if not old_size:
+        return double(space, area, addr, target, new_size)
     space.move(area.clip(addr, addr + old_size), target, new_size, keep_old=bool(flags & MREMAP_DONTUNMAP))
+    return target
+
+
+def double(space: AddressSpace, area: Vma, addr: int, target: int, size: int) -> int:
+    """Let *size* bytes at *target* show what a shared *area* does from *addr* on, where it stays; mremap(2), BUGS."""
+    offset = area.offset + addr - area.start
+    space.map(area._replace(start=target, end=target + size, offset=offset))
     return target
 
 

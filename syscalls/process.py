@@ -10,8 +10,9 @@ from syscalls.errno import EBADF, EINVAL, ENODEV, ENOMEM, ENOTDIR, EPERM, Syscal
 from syscalls.files.paths import find
 from syscalls.ids import process_named
 from syscalls.light import TYPE_CHECKING
+from syscalls.shared import Memory
 from syscalls.time import NS
-from syscalls.vma import make
+from syscalls.vma import Vma, make
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -186,13 +187,21 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
     length, pieces = k.space.pieces(addr, size)
     named = 0
     for piece in pieces:
+        shown = label
         if piece.backing is not None:
-            raise SyscallError(EBADF)
-        k.space.areas.change(piece.start, piece.end, lambda area: make((*area[:-1], label)))
+            if not isinstance(piece.backing, Memory) or k.release < (6, 2):
+                raise SyscallError(EBADF)
+            shown = label.replace("[anon:", "[anon_shmem:", 1)
+        k.space.areas.change(piece.start, piece.end, functools.partial(called, shown))
         named += piece.end - piece.start
     if named != length:
         raise SyscallError(ENOMEM)
     return 0
+
+
+def called(name: str, area: Vma) -> Vma:
+    """Return *area* with that name."""
+    return make((*area[:-1], name))
 
 
 @functools.lru_cache(maxsize=64)

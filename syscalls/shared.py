@@ -26,6 +26,30 @@ if TYPE_CHECKING:
     Placed = dict[int, tuple[GuestMemory, int]]  # pages of a file, by offset: a memory and an address that show it
 
 
+class Memory:
+    """What shared memory without a file is to its mappings: Linux makes a file of it that has no name (mm/shmem.c).
+
+    It holds nothing itself: mappings have pages in common, and what none of a process has any more is zeros to it.
+    """
+
+    def __init__(self, size: int, inode: int) -> None:
+        self.path, self.device, self.inode, self.size = "/dev/zero (deleted)", (0, 1), inode, size
+        self.stored: StoredFile | None = None
+        self.writable = True
+
+    def content(self) -> bytes:
+        """Return nothing: no pages are to be filled."""
+        return b""
+
+    def part(self, offset: int, size: int) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def end(self) -> int | None:
+        """Return how large it was made; mappings can grow beyond that, and no store can."""
+        return self.size
+
+
 def mappings(node: StoredFile, kinds: tuple[int, ...] = (SHARED,)) -> Iterator[tuple[AddressSpace, Vma]]:
     """Return the shared mappings of *node*, or those of *kinds*, in all processes."""
     for space in node.store.spaces():

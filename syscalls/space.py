@@ -12,9 +12,10 @@ from contextlib import suppress
 
 from syscalls import abi, release, shared
 from syscalls.errno import EINVAL, ENOMEM, EPERM, SyscallError
-from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestMemory, Memories, OutOfFrames
+from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault, GuestMemory, Memories, OutOfFrames
 from syscalls.light import TYPE_CHECKING
 from syscalls.program import Program, ProgramFile
+from syscalls.shared import Memory
 from syscalls.vma import (
     DONTFORK,
     GROWSDOWN,
@@ -215,6 +216,9 @@ class AddressSpace:
 
     def _load(self, area: Vma) -> None:
         # Fill *area*, which is in the list, from its file.
+        if isinstance(area.backing, Memory):
+            self._load_memory(area)
+            return
         if area.flags & SHARED and area.backing is not None and area.backing.stored is not None:
             if self._alias(area, area.backing.stored):
                 return
@@ -222,6 +226,34 @@ class AddressSpace:
         data, size = self._file_part(area)
         if data:
             self._fill(area, size, [(0, data)])
+
+    def _load_memory(self, area: Vma, needed: bool = True) -> None:
+        # Let *area* be the memory behind it, as far as that goes, with the pages that other mappings of it have; if
+        # *needed* with those of them, too, that were never touched, as the others stay.
+        end = max(shared.end_of(area), area.start)
+        if end < area.end:
+            self.mem.unmap(end, area.end - end)
+        if end > area.start:
+            self.mem.map(area.start, end - area.start, area.prot)
+        for other in list(self.areas):
+            if other.backing is area.backing and (other.end <= area.start or area.end <= other.start):
+                low = max(area.offset, other.offset)
+                high = min(area.offset + end - area.start, other.offset + other.end - other.start)
+                if low < high:
+                    here, there = area.start + low - area.offset, other.start + low - other.offset
+                    self._have_in_common(here, there, high - low, area.prot, needed)
+
+    def _have_in_common(self, here: int, there: int, size: int, prot: int, needed: bool) -> None:
+        # Let *size* bytes at *here* be the pages at *there*, those that are.
+        data = prot & ~PROT_EXEC
+        if not self.mem.alias(here, size, data, self.mem, there):
+            for offset in range(0, size, PAGE):
+                if needed:
+                    with suppress(GuestFault):
+                        self.mem.read(there + offset, 1)
+                self.mem.alias(here + offset, PAGE, data, self.mem, there + offset)
+        if data != prot:
+            self.mem.protect(here, size, prot)
 
     def _alias(self, area: Vma, stored: StoredFile) -> bool:
         # Let *area*, a shared mapping, have the pages of another one of the same part of its file; False if none has.
@@ -297,6 +329,8 @@ class AddressSpace:
 
     def discard(self, piece: Vma) -> None:
         """Drop the contents of *piece*: zeros again, or what its file holds (MADV_DONTNEED)."""
+        if isinstance(piece.backing, Memory):
+            return  # its pages stay, and are seen again as soon as they are touched
         if piece.backing is None:
             self.mem.discard(piece.start, piece.end - piece.start)
         else:
@@ -306,7 +340,7 @@ class AddressSpace:
     def move(self, old: Vma, new: int, size: int, keep_old: bool) -> None:
         """Move the pages of *old* to *new*, an area of *size* bytes; only pages with contents are copied."""
         target = old._replace(start=new, end=new + size)
-        if self._move_shared(old, target):
+        if self._move_shared(old, target, keep_old):
             if keep_old:
                 self.discard(old)
             else:
@@ -326,8 +360,13 @@ class AddressSpace:
         self._fill(target, size, contents)
         self.peak = max(self.peak, self.areas.size)
 
-    def _move_shared(self, old: Vma, target: Vma) -> bool:
-        # Let *target* have the very pages of *old*, if that is a shared mapping of a file: others may have them too.
+    def _move_shared(self, old: Vma, target: Vma, keep_old: bool) -> bool:
+        # Let *target* have the very pages of *old*, if that is a shared mapping: others may have them too.
+        if isinstance(old.backing, Memory):
+            self.unmap(target.start, target.end)
+            self.areas.insert(target)
+            self._load_memory(target, needed=keep_old)
+            return True
         if not old.flags & SHARED or old.backing is None or old.backing.stored is None:
             return False
         size = min(old.end - old.start, target.end - target.start)

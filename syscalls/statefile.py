@@ -18,6 +18,7 @@ from syscalls.light import TYPE_CHECKING, Any
 from syscalls.program import ProgramFile
 from syscalls.saved import KernelState, SignalState
 from syscalls.scheduler import SchedulerState
+from syscalls.shared import Memory
 from syscalls.siginfo import Info
 from syscalls.statetree import Reader, Writer
 from syscalls.tasks import Task
@@ -119,6 +120,8 @@ def _backing(backing: Backing) -> Json | None:
     # None: the program's own file.
     if isinstance(backing, ProgramFile):
         return None
+    if isinstance(backing, Memory):
+        return {"size": backing.size, "inode": backing.inode}
     return {
         "path": backing.path,
         "device": backing.device,
@@ -128,6 +131,8 @@ def _backing(backing: Backing) -> Json | None:
 
 
 def _made_backing(data: Json) -> Backing:
+    if "size" in data:
+        return Memory(int(data["size"]), int(data["inode"]))
     device = (int(data["device"][0]), int(data["device"][1]))
     facts = Facts(data["path"], 0, 0, int(data["inode"]), device)
     content = bytes.fromhex(data["data"])

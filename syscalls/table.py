@@ -96,7 +96,7 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(21, "access", (PATH, ACCESS), ZERO, status.access),
     Syscall(24, "sched_yield", (), ZERO, sched.sched_yield),
     Syscall(25, "mremap", (ADDR, SIZE, SIZE, flags("flags", "MREMAP_", 64), ADDR), ADDRESS, mem.mremap, PARTIAL,
-            "An old size of 0, which doubles a shared mapping, is EINVAL."),
+            "Of shared memory without a file, what nobody has mapped any more is zeros when a mapping grows again."),
     Syscall(26, "msync", (ADDR, SIZE, INT), ZERO, mem.msync, SUPPORTED, "Mappings and files are brought together."),
     Syscall(27, "mincore", (ADDR, SIZE, ADDR), ZERO, mem.mincore),
     Syscall(28, "madvise", (ADDR, SIZE, ADVICE), ZERO, advice.madvise, PARTIAL,

@@ -18,6 +18,7 @@ class VmSizes(NamedTuple):
     peak: int = 0  # the largest that `total` has been
     resident: int = 0  # frames that are in use
     resident_file: int = 0  # of `resident`: pages that came from a file
+    resident_shared: int = 0  # of `resident`: shared memory without a file
     data: int = 0  # private and writable, stack excluded
     stack: int = 0
     text: int = 0

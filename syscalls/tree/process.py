@@ -151,10 +151,10 @@ def ids(three: tuple[int, int, int]) -> str:
 
 
 def _vm_rows(vm: VmSizes) -> list[tuple[str, int]]:
-    anonymous = vm.resident - vm.resident_file
+    anonymous = vm.resident - vm.resident_file - vm.resident_shared
     return [
         ("VmPeak", max(vm.peak, vm.total)), ("VmSize", vm.total), ("VmLck", 0), ("VmPin", 0), ("VmHWM", vm.resident),
-        ("VmRSS", vm.resident), ("RssAnon", anonymous), ("RssFile", vm.resident_file), ("RssShmem", 0),
+        ("VmRSS", vm.resident), ("RssAnon", anonymous), ("RssFile", vm.resident_file), ("RssShmem", vm.resident_shared),
         ("VmData", vm.data), ("VmStk", vm.stack), ("VmExe", vm.text), ("VmLib", 0), ("VmPTE", vm.tables),
         ("VmSwap", 0), ("HugetlbPages", 0),
     ]  # fmt: skip
@@ -180,7 +180,7 @@ def stat(world: World, facts: ProcessFacts, tid: int) -> str:
 
 def statm(vm: VmSizes) -> str:
     """/proc/<pid>/statm, in pages."""
-    pages = (vm.total, vm.resident, vm.resident_file, vm.text, 0, vm.data + vm.stack, 0)
+    pages = (vm.total, vm.resident, vm.resident_file + vm.resident_shared, vm.text, 0, vm.data + vm.stack, 0)
     return " ".join(str(size // PAGE) for size in pages) + "\n"
 
 

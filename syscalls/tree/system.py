@@ -31,12 +31,13 @@ def meminfo(world: World, facts: ProcessFacts) -> str:
     """/proc/meminfo.  Nothing but the program runs, so what is not the program's is free."""
     vm = facts.vm()
     total, free = world.memory.total, free_memory(world, vm.resident)
-    anonymous, from_file = vm.resident - vm.resident_file, vm.resident_file
+    from_file, shared = vm.resident_file, vm.resident_shared
+    anonymous, cached = vm.resident - from_file - shared, from_file + shared
     rows = {
-        "MemTotal": total, "MemFree": free, "MemAvailable": free, "Buffers": 0, "Cached": from_file, "SwapCached": 0,
-        "Active": anonymous, "Inactive": from_file, "Active(anon)": anonymous, "Inactive(anon)": 0,
+        "MemTotal": total, "MemFree": free, "MemAvailable": free, "Buffers": 0, "Cached": cached, "SwapCached": 0,
+        "Active": anonymous, "Inactive": cached, "Active(anon)": anonymous, "Inactive(anon)": shared,
         "Active(file)": 0, "Inactive(file)": from_file, "Unevictable": 0, "Mlocked": 0, "SwapTotal": 0, "SwapFree": 0,
-        "Dirty": 0, "Writeback": 0, "AnonPages": anonymous, "Mapped": from_file, "Shmem": 0, "KReclaimable": 0,
+        "Dirty": 0, "Writeback": 0, "AnonPages": anonymous, "Mapped": cached, "Shmem": shared, "KReclaimable": 0,
         "Slab": 0, "SReclaimable": 0, "SUnreclaim": 0, "KernelStack": 0, "PageTables": vm.tables, "NFS_Unstable": 0,
         "Bounce": 0, "WritebackTmp": 0, "CommitLimit": max(total - world.thp.pool * HUGE_PAGE, 0) // 2,
         "Committed_AS": vm.data + vm.stack, "VmallocTotal": 34_359_738_367 << 10, "VmallocUsed": 0,

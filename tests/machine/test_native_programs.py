@@ -192,9 +192,11 @@ def test_shared_mappings_of_one_file_see_each_other() -> None:
     assert [data for _, data in machine.kernel.output] == everything
 
 
-@pytest.mark.parametrize("name", ["holding", "signalfd", "sharedfutex"])
+@pytest.mark.parametrize("name", ["holding", "signalfd", "sharedfutex", "moving"])
 def test_programs_with_threads_and_files(name: str, tmp_path: Path) -> None:
-    """Waiting calls keep their files, whatever gets the number; signals are read; processes share words."""
+    """Waiting calls keep their files, whatever gets the number; signals are read; processes share words, and memory
+    that moves.
+    """
     base = ("-static", "-O1", "-w", "-pthread")
     path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=base)
     there = subprocess.run([str(path)], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
