@@ -17,6 +17,31 @@ UPDATE = "--update-golden"
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
+def delivered(path: Callable[[str], Path], name: str) -> Path:
+    """What *path* returns for *name*; where a registry does not deliver it the test is skipped, and on CI fails."""
+    try:
+        return path(name)
+    except store.FixtureError as error:
+        if ON_CI:
+            raise
+        pytest.skip(str(error))
+
+
+def busybox_path() -> str:
+    """Where busybox is; where it is not installed the test is skipped, and on CI fails."""
+    found = shutil.which("busybox")
+    if found is None:
+        assert not ON_CI, "busybox is not installed"
+        pytest.skip("busybox is not installed (apt-get install busybox-static)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def busybox() -> str:
+    """Return the path of a shell with the ordinary commands, which needs no library."""
+    return busybox_path()
+
+
 @pytest.fixture(scope="session")
 def binary() -> Callable[[str], Path]:
     """Return a function from a manifest name ("hello-1.27.3") to an executable's path.
@@ -25,12 +50,8 @@ def binary() -> Callable[[str], Path]:
     """
 
     def get(name: str) -> Path:
-        try:
-            return store.path(name)
-        except store.FixtureError as error:
-            if isinstance(store.fixtures()[name].origin, store.Fetched) and not ON_CI:
-                pytest.skip(str(error))
-            raise
+        is_fetched = isinstance(store.fixtures()[name].origin, store.Fetched)
+        return delivered(store.path, name) if is_fetched else store.path(name)
 
     return get
 

@@ -16,10 +16,10 @@ from emu.bench import pprof
 from emu.bench.measure import measured, run
 from emu.bench.recording import Measured
 from emu.image.image import load
-from fixtures import gotool, store
+from fixtures import gotool
 from syscalls.world import World
 from tests.booted import BUNDLED
-from tests.conftest import ON_CI
+from tests.conftest import delivered
 
 SAMPLE_TYPE, SAMPLE, MAPPING, LOCATION, FUNCTION, TEXT, DEFAULT = 1, 2, 3, 4, 5, 6, 14  # profile.proto, Profile
 
@@ -167,12 +167,7 @@ def test_encoding_of_numbers() -> None:
 @pytest.fixture(scope="module")
 def tool() -> Path:
     """Return Go's pprof; the registry may not deliver it, which skips the test and on CI fails it."""
-    try:
-        return gotool.path("pprof")
-    except store.FixtureError as error:
-        if ON_CI:
-            raise
-        pytest.skip(str(error))
+    return delivered(gotool.path, "pprof")
 
 
 def test_go_tool_pprof_opens_it(tool: Path, hello: tuple[Measured, bytes], tmp_path: Path) -> None:

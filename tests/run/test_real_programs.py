@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from fixtures import programs, store
-from tests.conftest import ON_CI
+from tests.conftest import busybox_path, delivered
 
 Binary = Callable[[str], Path]
 RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
@@ -54,11 +54,7 @@ class Place:
 
     def commands(self, *names: str) -> None:
         """Put busybox and its commands *names* into the PATH; skip the test without it."""
-        busybox = shutil.which("busybox")
-        if busybox is None:
-            assert not ON_CI, "busybox is not installed"
-            pytest.skip("busybox is not installed (apt-get install busybox-static)")
-        shutil.copy(busybox, self.tools / "busybox")
+        shutil.copy(busybox_path(), self.tools / "busybox")
         for name in names:
             (self.tools / name).symlink_to("busybox")
 
@@ -92,12 +88,7 @@ class Place:
 
 def program(name: str) -> Path:
     """A program's path; the test is skipped where the registry does not deliver, and fails on CI."""
-    try:
-        return programs.path(name)
-    except store.FixtureError as error:
-        if ON_CI:
-            raise
-        pytest.skip(str(error))
+    return delivered(programs.path, name)
 
 
 def timeless(done: Done) -> Done:

@@ -21,7 +21,6 @@ from fixtures.native import compile_program
 from syscalls import abi
 from syscalls.events import SyscallEvent
 from syscalls.table import ROWS
-from tests.conftest import ON_CI
 
 Binary = Callable[[str], Path]
 RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
@@ -81,12 +80,8 @@ def test_what_go_asks_at_its_start(binary: Binary, tmp_path: Path) -> None:
     assert all(re.fullmatch(r"futex\(0x\w+, FUTEX_WAKE_PRIVATE, 1\) = [01]", line) for line in ours if "_WAKE" in line)
 
 
-def test_files_and_pipes(tmp_path: Path) -> None:
+def test_files_and_pipes(tmp_path: Path, busybox: str) -> None:
     """A device's numbers, a pipe's descriptors."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        assert not ON_CI, "busybox is not installed"
-        pytest.skip("busybox is not installed (apt-get install busybox-static)")
     theirs: list[str] = []
     ours: list[str] = []
     for command, wanted in (

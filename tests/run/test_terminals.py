@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from fixtures.build import goroot
 from fixtures.gobuild import go
 from fixtures.native import compile_program
 from syscalls import abi
-from tests.conftest import ON_CI
 
 RT0 = [sys.executable, "-c", "from emu.cli.main import entry; entry()", "run"]
 WINDOW = (33, 101)
@@ -187,16 +185,6 @@ def test_the_terminal_is_put_back_however_it_ends(how: str) -> None:
         assert screen.settings() == screen.before
     finally:
         screen.close()
-
-
-@pytest.fixture
-def busybox() -> str:
-    """A shell, an editor and more in one static program."""
-    found = shutil.which("busybox")
-    if found is None:
-        assert not ON_CI, "busybox is not installed"
-        pytest.skip("busybox is not installed (apt-get install busybox-static)")
-    return found
 
 
 SHELL: Typing = [
