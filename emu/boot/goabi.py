@@ -79,11 +79,13 @@ def pieces(layouts: Layouts, kind: Type, at: int = 0) -> list[tuple[int, int]] |
     return [(at, kind.size)]
 
 
-def _in_registers(layouts: Layouts, values: Sequence[tuple[str, Type]], stack: int) -> tuple[list[Place], int]:
+def _places(
+    layouts: Layouts, values: Sequence[tuple[str, Type]], stack: int, in_registers: bool
+) -> tuple[list[Place], int]:
     places = []
     used = 0
     for name, kind in values:
-        parts = pieces(layouts, kind)
+        parts = pieces(layouts, kind) if in_registers else None
         if parts is not None and used + len(parts) <= len(INTEGER_REGISTERS):
             registers = tuple((offset, size, used + i) for i, (offset, size) in enumerate(parts))
             places.append(Place(name, kind, registers, None))
@@ -95,15 +97,6 @@ def _in_registers(layouts: Layouts, values: Sequence[tuple[str, Type]], stack: i
     return places, _align(stack, WORD)
 
 
-def _on_stack(layouts: Layouts, values: Sequence[tuple[str, Type]], stack: int) -> tuple[list[Place], int]:
-    places = []
-    for name, kind in values:
-        stack = _align(stack, alignment(layouts, kind))
-        places.append(Place(name, kind, None, stack))
-        stack += kind.size
-    return places, _align(stack, WORD)
-
-
 def assign(
     layouts: Layouts,
     release: tuple[int, int],
@@ -111,7 +104,7 @@ def assign(
     results: Sequence[tuple[str, Type]],
 ) -> tuple[list[Place], list[Place]]:
     """Where a Go function of *release* takes its parameters and leaves its results."""
-    place = _in_registers if release >= REGISTERS_SINCE else _on_stack
-    taken, end = place(layouts, parameters, 0)
-    given, _ = place(layouts, results, end)
+    in_registers = release >= REGISTERS_SINCE
+    taken, end = _places(layouts, parameters, 0, in_registers)
+    given, _ = _places(layouts, results, end, in_registers)
     return taken, given

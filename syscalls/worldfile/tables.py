@@ -245,7 +245,24 @@ class Leaves(Many):
         return (*number, *(self.register.read(word) for word in words))
 
 
-class Descriptors(Many):
+class Integers(Many):
+    """A list of integers; on a command line also without the brackets."""
+
+    between = r"[\s,]+"  # what stands between two of them there
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        if text.lstrip().startswith("["):
+            return self.read(inline(text))
+        return self.read([item for item in re.split(self.between, text.strip()) if item])
+
+    def read(self, value: Any) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    def write(self, value: Any) -> list[int]:
+        return list(value)
+
+
+class Descriptors(Integers):
     """Some of the descriptors 0, 1 and 2."""
 
     def __init__(self) -> None:
@@ -254,18 +271,11 @@ class Descriptors(Many):
     def read(self, value: Any) -> tuple[int, ...]:
         return tuple(sorted({Integer(0, 2).read(item) for item in as_list(value, "descriptors")}))
 
-    def parse(self, text: str) -> tuple[int, ...]:
-        if text.lstrip().startswith("["):
-            return self.read(inline(text))
-        return self.read([item for item in re.split(r"[\s,]+", text.strip()) if item])
 
-    def write(self, value: Any) -> list[int]:
-        return list(value)
-
-
-class Window(Many):
+class Window(Integers):
     """The size of a terminal."""
 
+    between = r"[\s,x]+"
     cells = Integer(0, 0xFFFF)
 
     def __init__(self) -> None:
@@ -276,14 +286,6 @@ class Window(Many):
         if len(found) != 2:
             raise Bad(f"{show(value)} are not two integers")
         return found[0], found[1]
-
-    def parse(self, text: str) -> tuple[int, int]:
-        if text.lstrip().startswith("["):
-            return self.read(inline(text))
-        return self.read([item for item in re.split(r"[\s,x]+", text.strip()) if item])
-
-    def write(self, value: Any) -> list[int]:
-        return list(value)
 
 
 class Signals(Many):

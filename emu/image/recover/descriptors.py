@@ -14,6 +14,7 @@ from typing import NamedTuple
 from emu.image import dynamic
 from emu.image.elf import Elf
 from emu.image.errors import Unreadable
+from emu.image.golayout import GO_KINDS, KIND_MASK
 from emu.image.moduledata import Moduledata
 
 HEAD = struct.Struct(
@@ -26,13 +27,6 @@ FIELD = struct.Struct("<QQQ")  # name, type, offset
 NAME_VARINT_SINCE = (1, 17)  # before, a name's length is two bytes, big-endian
 PLAIN_OFFSET_SINCE = (1, 19)  # before, the lowest bit of a field's offset says "embedded" (runtime/type.go)
 TFLAG_EXTRA_STAR = 2
-KIND_MASK = 31
-KINDS = {
-    1: "bool", 2: "int64", 3: "int8", 4: "int16", 5: "int32", 6: "int64", 7: "uint64", 8: "uint8", 9: "uint16",
-    10: "uint32", 11: "uint64", 12: "uintptr", 13: "float32", 14: "float64", 15: "complex64", 16: "complex128",
-    17: "array", 18: "chan", 19: "func", 20: "iface", 21: "map", 22: "pointer", 23: "slice", 24: "string",
-    25: "struct", 26: "pointer",
-}  # fmt: skip
 MAX_FIELDS, MAX_NAME, MAX_SIZE = 1024, 1024, 1 << 40
 MAX_EMPTY = 1024  # elements of an array that takes no space
 
@@ -107,7 +101,7 @@ class Descriptors:
         if not self._low <= addr < self._high or addr % WORD.size:
             raise Unreadable(f"no type descriptor at {addr:#x}")
         size, ptrdata, _, tflag, align, field_align, kind, _, _, text, _ = HEAD.unpack(self._elf.read(addr, HEAD.size))
-        word = KINDS.get(kind & KIND_MASK)
+        word = GO_KINDS.get(kind & KIND_MASK)
         if word is None or ptrdata > size or size > MAX_SIZE or align not in (1, 2, 4, 8) or field_align > 8:
             raise Unreadable(f"no type descriptor at {addr:#x}")
         name = self._name(self._low + text)
