@@ -11,7 +11,7 @@ from __future__ import annotations
 from syscalls.files.opened import OpenFile
 from syscalls.files.table import FileTable
 from syscalls.light import TYPE_CHECKING
-from syscalls.row import Compiled, Handler
+from syscalls.row import Handler
 from syscalls.waits import Blocked, PendingCall
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class Lent(FileTable):
         return self._held.get(fd) or super().get(fd)
 
 
-def hold(k: Kernel, row: Compiled, call: PendingCall) -> PendingCall:
-    """Return *call*, which begins to wait, with its files, kept open."""
+def hold(k: Kernel, fds: tuple[int, ...], call: PendingCall) -> PendingCall:
+    """Return *call*, which begins to wait, with the files of its arguments *fds*, kept open."""
     held = []
-    for index in row.fds:
+    for index in fds:
         fd = call.values[index]
         if isinstance(fd, int) and k.files.is_open(fd):
             file = k.files.get(fd)

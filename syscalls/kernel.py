@@ -273,10 +273,10 @@ class Kernel:
     # Waiting and going on
 
     def _suspend(self, task: Task, call: PendingCall, wait: Wait) -> None:
-        if task.call is None and (row := self._rows[call.nr]) is not None and row.fds:
+        if task.call is None and (row := self._rows[call.nr]) is not None and (fds := row.fds or wait.fds):
             from syscalls.holding import hold  # few programs wait for files
 
-            call = hold(self, row, call)
+            call = hold(self, fds, call)
         task.call, task.wait, task.woken = call, wait, None
         self.scheduler.block(task)
         if (task.pending | task.process.pending) & ~task.sigmask:

@@ -58,10 +58,12 @@ def waitid(k: Kernel, t: Task, kind: int, number: int, addr: int, options: int, 
     what, matches = _wanted(k, t, kind, number)
     try:
         child = find(k, t, options, what, matches)
-    except Blocked:
-        if kind == abi.P_PIDFD and k.files.get(number).flags & abi.O_NONBLOCK:
+    except Blocked as blocked:
+        if kind != abi.P_PIDFD:
+            raise
+        if k.files.get(number).flags & abi.O_NONBLOCK:
             raise SyscallError(EAGAIN) from None
-        raise
+        raise Blocked(blocked.wait._replace(fds=(1,))) from None
     if child is None:
         if addr:
             _store_info(k, addr, 0, 0, 0, 0, 0)

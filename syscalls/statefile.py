@@ -211,7 +211,7 @@ def _made_task(data: Json, k: Kernel, opened: list[Kept]) -> tuple[Task, Task]:
         values["call"] = _made_call(values["call"], opened)
     if values["wait"] is not None:
         channels = tuple(tuple(channel) for channel in values["wait"]["channels"])
-        values["wait"] = Wait(**{**values["wait"], "channels": channels})
+        values["wait"] = Wait(**{**values["wait"], "channels": channels, "fds": tuple(values["wait"]["fds"])})
     copy = Task(**values, process=k.process)
     return (k.main if k.main.tid == copy.tid else copy.copy()), copy
 

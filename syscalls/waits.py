@@ -37,7 +37,8 @@ class Wait(NamedTuple):
 
     *what* says it for people ("futex 0xc000102148").  *deadline* is on the monotonic clock, in nanoseconds; None is for
     ever.  *restarts*: after a handler with SA_RESTART the call is made again (signal(7)), else it fails with EINTR.
-    *data* is the handler's own, for whoever looks at the waiters of a channel.
+    *data* is the handler's own, for whoever looks at the waiters of a channel.  *fds* are the arguments that are
+    descriptors, where that depends on others: see :mod:`syscalls.holding`.
     """
 
     what: str
@@ -47,6 +48,7 @@ class Wait(NamedTuple):
     finishes: bool = False
     killable_only: bool = False  # no signal but a fatal one ends it: vfork's wait
     data: int = 0
+    fds: tuple[int, ...] = ()
 
 
 class Blocked(Exception):

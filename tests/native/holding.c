@@ -15,10 +15,12 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { READ, WRITE, READV, RECV, ACCEPT, EPOLL, EVENT, FLOCK };
+enum { READ, WRITE, READV, RECV, ACCEPT, EPOLL, EVENT, FLOCK, CHILD };
 
 struct job {
 	int how, fd, result, error;
@@ -38,6 +40,7 @@ static void *work(void *argument)
 	struct epoll_event event = {0};
 	struct sockaddr_un address;
 	socklen_t length = sizeof address;
+	siginfo_t info = {0};
 
 	errno = 0;
 	switch (job->how) {
@@ -60,6 +63,10 @@ static void *work(void *argument)
 		break;
 	case FLOCK:
 		job->result = flock(job->fd, LOCK_EX);
+		break;
+	case CHILD:
+		job->result = waitid(P_PIDFD, job->fd, &info, WEXITED);
+		snprintf(job->data, sizeof job->data, "%d", info.si_status);
 		break;
 	}
 	job->error = errno;
@@ -204,4 +211,30 @@ int main(void)
 	}
 	struct pollfd one = {.fd = fds[0], .events = POLLIN};
 	printf("poll: %d %d\n", poll(&one, 1, 2000), one.revents);
+
+	/* a child, by descriptor: closed, and another child under its number */
+	wait(NULL);
+	for (int i = 0; i < 2; i++) {
+		int pids[2], status;
+
+		pipe(fds), pipe(more);
+		for (int j = 0; j < 2; j++)
+			if (!(pids[j] = fork())) {
+				close(fds[1]), close(more[1]);
+				read(j ? more[0] : fds[0], data, 1);
+				_exit(10 * i + j);
+			}
+		other = syscall(SYS_pidfd_open, pids[0], 0);
+		begin(&job, CHILD, other);
+		if (i)
+			dup2(syscall(SYS_pidfd_open, pids[1], 0), other);
+		else
+			close(other);
+		close(more[1]);
+		nap();
+		close(fds[1]);
+		end(&job, "waitid");
+		printf("the other child: %d", waitpid(pids[1], &status, 0) == pids[1]);
+		printf(" %x\n", status);
+	}
 }
