@@ -7,8 +7,8 @@ are taken away first.  A page that was stored to and unmapped again still counts
 
 from __future__ import annotations
 
+from emu.machine.entries import ACCESSED, DIRTY, SLICE, USER_TOP
 from emu.machine.machine import Machine
-from emu.machine.paging import ACCESSED, DIRTY, SLICE, USER_TOP
 from syscalls.guest import PAGE
 
 ENTRIES = SLICE // PAGE  # of a page table

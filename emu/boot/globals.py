@@ -14,8 +14,9 @@ from weakref import WeakKeyDictionary
 from emu.boot.decode import ADDRESSES, FORMATS, U64, Decoder, Read
 from emu.image.types import MAX_KEPT, Layouts, Type
 from emu.machine import accel
+from emu.machine.entries import HAS_FRAME, SLICE
 from emu.machine.machine import Machine
-from emu.machine.paging import HAS_FRAME, SLICE, PageTables
+from emu.machine.paging import PageTables
 from syscalls.guest import PAGE, PROT_WRITE
 from syscalls.light import Any
 

@@ -10,7 +10,7 @@ from bisect import bisect_right
 
 from emu.image.image import Image
 from emu.image.symbols import STT_FUNC
-from emu.machine.paging import VSYSCALL
+from emu.machine.entries import VSYSCALL
 from syscalls.guest import PAGE
 from syscalls.light import NamedTuple
 from syscalls.vdso import IMAGE_SIZE

@@ -119,6 +119,8 @@ class Target:
 
     def _prepare(self) -> None:
         self.machine = Machine(self.image, self.world, profiled=True)
+        if not self.settings:  # another World is another beginning, where chains end
+            self.machine.engine.chain_pages()
         self._values = Values(self.machine, self.image)
         self._nothing = self.machine.counter.state()
         self._cuts: set[int] = set()  # calls that runs were stopped before

@@ -12,7 +12,8 @@ import zlib
 from emu.image.elf import Data, Segment
 from emu.image.executable import Loadable
 from emu.machine import accel
-from emu.machine.paging import EAGER, PageTables
+from emu.machine.entries import EAGER
+from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ
 from syscalls.light import NamedTuple

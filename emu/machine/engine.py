@@ -153,7 +153,6 @@ class Engine:
 
     def become(self, context: bytes) -> None:
         """Put back what :meth:`context` returned; translated code stays."""
-        self.unchain()
         ctypes.memmove(self._context, context, len(context))
         check(self._library.uc_context_restore(self.handle, self._context), "context")
         self.flush_tlb()

@@ -16,7 +16,8 @@ from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine import stack
 from emu.machine.base import Base, in_pages
-from emu.machine.paging import EAGER, VSYSCALL, PageTables
+from emu.machine.entries import EAGER, VSYSCALL
+from emu.machine.paging import PageTables
 from emu.machine.ram import Budget, Ram
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image

@@ -15,7 +15,8 @@ from emu.image.executable import Loadable
 from emu.image.starter import Starter
 from emu.machine import stack
 from emu.machine.base import Base, round_up
-from emu.machine.paging import VSYSCALL, PageTables
+from emu.machine.entries import VSYSCALL
+from emu.machine.paging import PageTables
 from syscalls import auxv as auxiliary
 from syscalls import vdso as vdso_image
 from syscalls.guest import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE

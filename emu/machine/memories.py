@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from emu.image.executable import Loadable
 from emu.machine.base import Base
 from emu.machine.engine import Engine
+from emu.machine.entries import ADDRESS, ALIAS, COMMON, DIRTY, HAS_FRAME, SLICE, WRITABLE
 from emu.machine.execution import Programs, map_supervisor
 from emu.machine.load import SUPERVISOR_PAGE
-from emu.machine.paging import ADDRESS, ALIAS, COMMON, DIRTY, HAS_FRAME, SLICE, WRITABLE, PageTables
+from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, Execution, GuestMemory, OutOfFrames, Start
 

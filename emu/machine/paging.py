@@ -12,46 +12,29 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 
 from emu.machine import accel
+from emu.machine.entries import (
+    ACCESSED,
+    ADDRESS,
+    ALIAS,
+    COMMON,
+    DIRTY,
+    EAGER,
+    HAS_FRAME,
+    NO_EXECUTE,
+    PRESENT,
+    SLICE,
+    USER,
+    USER_TOP,
+    VERSIONS,
+    WRITABLE,
+    TablesState,
+    entry_bits,
+)  # fmt: skip
 from emu.machine.ram import ZEROS, Budget, Ram, run_of
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, GuestMemory, OutOfFrames
-from syscalls.light import NamedTuple
-
-PRESENT, WRITABLE, USER, ACCESSED, DIRTY = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6
-HAS_FRAME = 1 << 9  # a bit that the hardware ignores: the entry owns a frame, present or not
-COMMON = 1 << 10  # likewise: the frame is one of memory that is shared, and stays so whoever writes
-ALIAS = 1 << 11  # likewise: another page counts it already
-NO_EXECUTE = 1 << 63
-ADDRESS = 0x000F_FFFF_FFFF_F000
-SLICE = 512 * PAGE  # what one page table covers
-EAGER = 4 << 20  # mappings up to this size get their frames at once
-USER_TOP = 1 << 47
-VSYSCALL = 0xFFFF_FFFF_FF60_0000
 
 LazyProt = Callable[[int], "tuple[int, int, int] | None"]
 """Says which mapping an address without a frame lies in: (start, end, prot), or None."""
-
-
-def entry_bits(prot: int) -> int:
-    """The bits of a page-table entry for *prot*, without frame and dirtiness."""
-    if prot == PROT_NONE:
-        return HAS_FRAME
-    bits = HAS_FRAME | PRESENT | USER
-    if prot & PROT_WRITE:
-        bits |= WRITABLE
-    if not prot & PROT_EXEC:
-        bits |= NO_EXECUTE
-    return bits
-
-
-class TablesState(NamedTuple):
-    """What :meth:`PageTables.state` returns."""
-
-    numbers: bytes  # of the tables' frames, packed as uint32
-    contents: bytes
-    tables: dict[int, int]
-    frames: int
-    limit_frames: int
-    new_code: bool
 
 
 class PageTables:
@@ -78,6 +61,7 @@ class PageTables:
         self._code: set[int] = set()  # address // SLICE of all that ever held code
         self.frames = 0  # frames behind guest pages; page tables do not count
         self.new_code = False  # pages were made executable that are no kept frames as they were
+        self.code_version = next(VERSIONS)  # as long as it is the same, code is mapped where it was
         self._tables: dict[int, int] = {}  # address // SLICE -> index of its page table in ram.words
 
     @property
@@ -103,7 +87,9 @@ class PageTables:
         """Return the tables as they are; what the pages hold is not among it."""
         numbers = accel.pack([frame // PAGE for frame in self._table_frames])
         contents = accel.load_pages(self.ram.host_addr, numbers)
-        return TablesState(numbers, contents, dict(self._tables), self.frames, self.budget.limit, self.new_code)
+        return TablesState(
+            numbers, contents, dict(self._tables), self.frames, self.budget.limit, self.new_code, self.code_version
+        )
 
     def restore(self, state: TablesState) -> None:
         """Put back what :meth:`state` returned; frames that held tables and do no more are zero.
@@ -119,6 +105,10 @@ class PageTables:
         self._tables.update(state.tables)
         self.frames = self.budget.used = state.frames
         self.budget.limit, self.new_code = state.limit_frames, state.new_code
+        if state.code_version != self.code_version:
+            self.code_version = state.code_version
+            if self.code_moved:
+                self.code_moved()
 
     # Walking
 
@@ -190,7 +180,7 @@ class PageTables:
         """Map *count* frames from physical address *first* on, which :meth:`Ram.keep` holds, with what is in them."""
         self.unmap(addr, count * PAGE)
         if prot & PROT_EXEC:
-            self._code.update(range(addr // SLICE, (addr + count * PAGE - 1) // SLICE + 1))
+            self._note_code(addr, count * PAGE)
         self.charge(count)
         for table, low, high in self._runs(addr, count * PAGE, make=True):
             assert table is not None
@@ -205,6 +195,7 @@ class PageTables:
         take = self.ram.take
         if prot & PROT_EXEC:
             self._note_code(addr, size)
+            self.new_code = self.ram.had_code = True
             if self.ram.stale:  # the engine knows code by its frame, and may remember what a used one once held
                 take = self.ram.take_new
         try:
@@ -267,12 +258,14 @@ class PageTables:
             self._flush()
 
     def _note_code(self, addr: int, size: int) -> None:
-        self.new_code = self.ram.had_code = True
+        self.code_version = next(VERSIONS)
         self._code.update(range(addr // SLICE, (addr + size - 1) // SLICE + 1))
 
     def _move_code(self, addr: int, size: int) -> None:
-        if self.code_moved and any(addr // SLICE <= number <= (addr + size - 1) // SLICE for number in self._code):
-            self.code_moved()
+        if any(addr // SLICE <= number <= (addr + size - 1) // SLICE for number in self._code):
+            self.code_version = next(VERSIONS)
+            if self.code_moved:
+                self.code_moved()
 
     def _present_runs(self, addr: int, size: int) -> list[tuple[int, int, int]]:
         # Like _runs, only where a page table exists; cheap for ranges of gigabytes that were never touched.
@@ -316,6 +309,7 @@ class PageTables:
         self._move_code(addr, size)
         if prot & PROT_EXEC:
             self._note_code(addr, size)
+            self.new_code = self.ram.had_code = True
         words = self.ram.words
         keep = ADDRESS | ACCESSED | DIRTY | COMMON | ALIAS
         moves = bool(prot & PROT_WRITE and self.ram.shares) or bool(prot & PROT_EXEC and self.ram.stale)

@@ -20,9 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from emu.machine import accel, snapshot
+from emu.machine.entries import VERSIONS, TablesState
 from emu.machine.machine import OWN_STATE, Machine
 from emu.machine.outcome import Outcome
-from emu.machine.paging import TablesState
 from emu.machine.snapshot import Snapshot
 from syscalls import saved, statefile
 from syscalls.guest import PAGE
@@ -150,6 +150,7 @@ def _put(machine: Machine, description: dict[str, Any], pages: bytes, path: Path
         int(tables["frames"]),
         int(tables["limit_frames"]),
         bool(tables["new_code"]),
+        next(VERSIONS),
     )
     runs, shared = (tuple((int(first), int(count)) for first, count in pairs) for pairs in (free, shares))
     handed_out = int(next_frame), runs, bool(lost), shared

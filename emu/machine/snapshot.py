@@ -16,8 +16,8 @@ Translated code is kept, unless the guest made code of its own or changed its ow
 from __future__ import annotations
 
 from emu.machine import accel
+from emu.machine.entries import TablesState
 from emu.machine.machine import Machine
-from emu.machine.paging import TablesState
 from emu.machine.ram import RamState
 from syscalls import saved
 from syscalls.guest import PAGE

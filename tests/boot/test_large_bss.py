@@ -15,7 +15,8 @@ from emu.image.elf import PT_LOAD
 from emu.image.elf import parse as parse_elf
 from emu.image.image import parse
 from emu.machine import base
-from emu.machine.paging import SLICE, PageTables
+from emu.machine.entries import SLICE
+from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from fixtures import store
 from syscalls.guest import PAGE, PROT_READ, PROT_WRITE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Callable
@@ -160,6 +161,32 @@ def test_code_in_another_page_is_what_is_there(chained: bool) -> None:
     here = b"".join(data for _, data in machine.kernel.output).decode()
     assert there.splitlines()[:3] == ["as it was: 1000", "mapped anew: 2000", "stored into: 3000"]
     assert here.splitlines() == there.splitlines()
+
+
+@pytest.mark.parametrize(("name", "last"), [("moved", "clone"), ("goneown", "exit_group")])
+def test_code_is_what_it_was_at_the_moment_of_a_snapshot(name: str, last: str) -> None:
+    """With chains between pages: forwards and backwards over moments at which other code, or none, was mapped there."""
+    path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    machine.engine.chain_pages()
+    telling = {NUMBERS[call] for call in ("mmap", "munmap", "write", last)}
+    machine.before_call = lambda nr, _: nr in telling
+    moments = []
+    while machine.run().at != last:
+        moments.append(snapshot.take(machine))
+    before = b"".join(data for _, data in machine.kernel.output).decode()
+    assert len(moments) >= 5
+    assert len(before.splitlines()) >= 4
+    assert there.startswith(before)
+    for other, moment in itertools.product(moments, repeat=2):
+        snapshot.restore(machine, other)
+        machine.before_call = lambda nr, _: nr in telling
+        machine.run()
+        snapshot.restore(machine, moment)
+        machine.before_call = lambda nr, _: nr == NUMBERS[last]
+        assert machine.run().at == last
+        assert b"".join(data for _, data in machine.kernel.output).decode() == before
 
 
 def test_shared_mappings_of_one_file_see_each_other() -> None:

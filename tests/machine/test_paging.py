@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emu.machine.paging import EAGER, SLICE, PageTables
+from emu.machine.entries import EAGER, SLICE
+from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from syscalls.guest import PAGE, PROT_NONE, PROT_READ, PROT_WRITE, GuestFault, OutOfFrames
 

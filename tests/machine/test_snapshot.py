@@ -12,9 +12,9 @@ import pytest
 from emu.boot.boot import MSTART, entry_of
 from emu.image.image import Image
 from emu.machine import snapshot
+from emu.machine.entries import ADDRESS, HAS_FRAME
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
-from emu.machine.paging import ADDRESS, HAS_FRAME
 from syscalls.guest import PAGE
 from syscalls.numbers import NUMBERS
 from syscalls.world import World

@@ -36,6 +36,7 @@ static int ask(void)
 int main(void)
 {
     int status;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGSEGV, on_fault);
     map(first);
     map(second);
