@@ -41,6 +41,8 @@ def next_delivery(k: Kernel, t: Task) -> Delivery | None:
             return None
     info = take(t, ~t.sigmask)
     assert info is not None
+    if k.told is not None:
+        k.told(t, info)
     actions = t.process.actions
     handler, flags, restorer, mask = actions[info.signum]
     if flags & abi.SA_RESETHAND:

@@ -25,6 +25,8 @@ INIT = 1
 def exit_task(k: Kernel, t: Task, status: int) -> int:
     """End one thread; the last one ends the process.  exit(2), set_tid_address(2)."""
     release_robust_list(k, t)
+    if k.told is not None:
+        k.told(t, Exit(status & 0xFF))
     k.forget(t)
     if not k.tasks_of(t.process):
         k.end_process(t.process, Exit(status & 0xFF))
@@ -39,6 +41,10 @@ def exit_group(k: Kernel, t: Task, status: int) -> int:
 
 def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
     """Let *process* be gone with all its tasks; with the first process the run ends."""
+    if process.ended is None and k.told is not None:
+        tasks = k.tasks_of(process)
+        for task in (*tasks[1:], *tasks[:1]):
+            k.told(task, how)
     if process is k.first:
         leave(k)
         process.ended = k.exit = how

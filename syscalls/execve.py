@@ -12,6 +12,7 @@ from syscalls.errno import E2BIG, EACCES, EINVAL, ELOOP, ENOENT, ENOEXEC, ENOSYS
 from syscalls.files.paths import find, may, text
 from syscalls.guest import Execution
 from syscalls.light import TYPE_CHECKING, NamedTuple, replace
+from syscalls.outcome import Exit
 from syscalls.space import AddressSpace
 from syscalls.world import World
 
@@ -157,6 +158,8 @@ def _leave_old(k: Kernel, t: Task) -> None:
     me = t.process
     for other in k.tasks_of(me):
         if other is not t:
+            if k.told is not None:
+                k.told(other, Exit(0))
             k.forget(other)
     if t.tid != me.pid:  # the thread that calls becomes the first one
         del k.tasks[t.tid]

@@ -47,10 +47,13 @@ if TYPE_CHECKING:
     from syscalls.files.locks import Lock
     from syscalls.files.opened import OpenFile
     from syscalls.files.terminal import Tty
+    from syscalls.outcome import Stopped
+    from syscalls.siginfo import Info
     from syscalls.timers import SignalTimer
     from syscalls.tree import StoreState, Tree
 
     TreeState = tuple[Tree, StoreState]
+    Told = Callable[[Task, Info | Exit | Killed | Stopped], None]
 
 FAILURES = (SyscallError, GuestFault, OutOfFrames)  # each has its errno
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
@@ -75,6 +78,7 @@ class Kernel:
     """The kernel of one run, with everything that its system calls read and change."""
 
     hears_signals = False  # a descriptor that signals are read from was made
+    told: Told | None = None  # whoever wants to know of signals that tasks take, and of tasks that end
     keys: Input | None = None  # what is typed at the terminal, where standard input is something else
 
     def __init__(

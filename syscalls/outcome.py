@@ -22,6 +22,12 @@ class Killed(NamedTuple):
     kind: Literal["killed"] = "killed"
 
 
+class Stopped(NamedTuple):
+    """A signal stopped a process: no end, as SIGCONT lets it go on, but told of as ends are (``Kernel.told``)."""
+
+    signal: int
+
+
 class Hang(NamedTuple):
     """No task can ever run again: on the real system the program would wait for ever."""
 

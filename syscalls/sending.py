@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from syscalls import abi
 from syscalls.light import TYPE_CHECKING
-from syscalls.outcome import Killed
+from syscalls.outcome import Killed, Stopped
 from syscalls.siginfo import Info, from_child, from_kernel
 from syscalls.waits import INTERRUPTED, WOKEN
 
@@ -107,6 +107,8 @@ def _send(k: Kernel, process: Process, target: Task | None, info: Info) -> None:
         drop(k, process, bits(abi.SIGCONT))
     bit = 1 << (signum - 1)
     if is_ignored(process.actions, signum) and not tasks[0].sigmask & bit:
+        if k.told is not None:
+            k.told(tasks[0], info)
         return
     holder = target or process
     if signum < abi.SIGRTMIN and holder.pending & bit:
@@ -152,12 +154,16 @@ def settle(k: Kernel, t: Task) -> bool:
         if process.actions.get(signum, DEFAULT_ACTION)[0] > abi.SIG_IGN:
             handled = True
             continue
+        if k.told is not None and signum != abi.SIGKILL:
+            k.told(t, next(info for info in t.queued + process.queued if info.signum == signum))
         for holder in (t, process):
             discard(holder, 1 << (signum - 1))
         if is_ignored(process.actions, signum):
             continue
         if signum in STOPPING:
             process.stopped, process.change = signum, signum << 8 | 0x7F
+            if k.told is not None:
+                k.told(t, Stopped(signum))
             k.signalled = True
             tell_parent(k, process, abi.CLD_STOPPED, signum)
         else:

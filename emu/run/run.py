@@ -16,8 +16,11 @@ from syscalls import sending
 from syscalls.events import SyscallEvent
 from syscalls.guest import GuestFault
 from syscalls.kernel import Kernel
-from syscalls.light import NamedTuple, replace
+from syscalls.light import TYPE_CHECKING, NamedTuple, replace
 from syscalls.world import World
+
+if TYPE_CHECKING:
+    from emu.run.strace import Strace
 
 
 class Watch(NamedTuple):
@@ -52,9 +55,7 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
     listeners: list[Callable[[SyscallEvent], None]] = []
     record = strace = census = None
     if watch.strace is not None:
-        from emu.run.strace import Strace
-
-        strace = Strace(watch.strace, kernel.main.tid, lambda addr, size: _peeked(kernel, addr, size))
+        strace = _traced(watch.strace, machine)
         listeners.append(strace.call)
     if watch.census is not None:
         from emu.run.strace import Census
@@ -85,7 +86,7 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
             loader = image.program.elf.interpreter
             raise ImageError(f"{image.name}: needs the loader {loader}: show it to the guest with --sysroot or --bind")
         if strace is not None:
-            strace.end(outcome)
+            strace.end()
         if census is not None and watch.census is not None:
             watch.census(census.lines())
         if record is not None:
@@ -98,6 +99,16 @@ def run(image: Executable | Starter, world: World, watch: Watch = Watch()) -> Ou
         if record is not None:
             record.drop()
         machine.close()
+
+
+def _traced(write: Callable[[str], None], machine: Machine) -> Strace:
+    from emu.run.strace import Strace
+
+    kernel = machine.kernel
+    strace = Strace(write, kernel.main.tid, lambda addr, size: _peeked(kernel, addr, size))
+    kernel.told = strace.told
+    machine.before_call = lambda *_: strace.begins(machine.task)
+    return strace
 
 
 def _peeked(kernel: Kernel, addr: int, size: int) -> bytes | None:

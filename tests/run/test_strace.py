@@ -102,6 +102,49 @@ def test_files_and_pipes(tmp_path: Path, busybox: str) -> None:
     assert waits[0] == waits[1]
 
 
+def happenings(trace: Path, pattern: str) -> list[list[str]]:
+    """The lines of signals and ends of each thread, those that began first coming first; *pattern* finds its id."""
+    found: dict[int, list[str]] = {}
+    for line in trace.read_text().splitlines():
+        match = re.match(pattern, line)
+        assert match is not None
+        number = int(match.group(1) or 1000)
+        shown = found.setdefault(number, [])
+        text = line[match.end() :].removesuffix(" (core dumped) +++") + (" +++" if "(core dumped)" in line else "")
+        if text.startswith(("---", "+++")):
+            shown.append(re.sub(r"(si_pid|si_uid|si_utime|si_stime)=\d+", r"\1=N", text))
+    return [found[number] for number in sorted(found)]
+
+
+@pytest.mark.parametrize("argument", [(), ("5",)])
+def test_signals_and_ends(tmp_path: Path, argument: tuple[str, ...]) -> None:
+    """Whatever sends them, ignored ones and stops too, in the order in which each thread takes them."""
+    source = store.ROOT / "tests" / "native" / "straced.c"
+    program = compile_program(source, base=("-static", "-O0", "-w", "-pthread"))
+    subprocess.run(["strace", "-f", "-o", tmp_path / "native", program, *argument], check=False, timeout=60)
+    subprocess.run([*RT0, "--strace", tmp_path / "emulated", program, *argument], check=False, timeout=60)
+
+    theirs = happenings(tmp_path / "native", r"(\d+) +")
+    ours = happenings(tmp_path / "emulated", r"(?:\[pid +(\d+)\] )?")
+
+    assert len(theirs) == (7 if argument else 6)
+    assert sum(len(lines) for lines in theirs) > 30
+    assert ours == theirs
+
+
+def test_a_signal_that_comes_in_a_call_is_shown_behind_it(tmp_path: Path) -> None:
+    """As it is taken on the way back; a call that ends the thread stands before its end."""
+    source = store.ROOT / "tests" / "native" / "straced.c"
+    program = compile_program(source, base=("-static", "-O0", "-w", "-pthread"))
+    subprocess.run([*RT0, "--strace", tmp_path / "trace", program, "5"], check=False, timeout=60)
+
+    lines = [re.sub(r"^\[pid +\d+\] ", "", line) for line in (tmp_path / "trace").read_text().splitlines()]
+    behind = {lines[at - 1].split("(")[0] for at, line in enumerate(lines) if "SIGURG {" in line or "SIGHUP {" in line}
+    assert behind == {"kill"}
+    assert "wait4" in next(lines[at - 1] for at, line in enumerate(lines) if "code=CLD_EXITED" in line)
+    assert re.sub(" +", " ", " ".join(lines[-3:])) == "exit_group(5) = ? +++ exited with 5 +++ +++ exited with 5 +++"
+
+
 def test_structures() -> None:
     """As strace's sources print them."""
     assert signal_set(bytes(8)) == "[]"
