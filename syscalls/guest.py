@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from syscalls.errno import EFAULT, ENOMEM
+from syscalls.errno import EFAULT, ENOMEM, SyscallError
 from syscalls.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class OutOfFrames(Exception):
     """The machine has no guest frame left; becomes ENOMEM."""
 
     errno = ENOMEM
+
+
+FAILURES = (SyscallError, GuestFault, OutOfFrames)
+"""What a call fails with: each has the number that it then returns."""
 
 
 class GuestMemory(Protocol):

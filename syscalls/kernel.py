@@ -23,7 +23,7 @@ from syscalls.events import SyscallEvent
 from syscalls.files.opened import STDIN, Input, Stream
 from syscalls.files.pollable import FIRST_NUMBER
 from syscalls.files.table import FileTable
-from syscalls.guest import PAGE, GuestFault, GuestMemory, Memories, OutOfFrames
+from syscalls.guest import FAILURES, PAGE, GuestFault, GuestMemory, Memories
 from syscalls.light import TYPE_CHECKING, replace
 from syscalls.net.network import Network
 from syscalls.numbers import NAMES as CALL_NAMES
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     TreeState = tuple[Tree, StoreState]
     Told = Callable[[Task, Info | Exit | Killed | Stopped], None]
 
-FAILURES = (SyscallError, GuestFault, OutOfFrames)  # each has its errno
 COMPILED = {row.nr: Compiled(row) for row in ROWS}
 PSEUDO = ("/proc/", "/sys/")
 MOST_TREES = 64

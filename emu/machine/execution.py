@@ -81,7 +81,7 @@ class Programs:
         pages = self._new()
         try:
             return self._fill(pages, file, loader, execution)
-        except BaseException:
+        except BaseException:  # Ctrl-C and bugs of ours, too: nobody else knows of these pages
             pages.drop()
             raise
 

@@ -12,6 +12,7 @@ from syscalls.errno import (
     ESOCKTNOSUPPORT,
     SyscallError,
 )  # fmt: skip
+from syscalls.guest import FAILURES
 from syscalls.light import TYPE_CHECKING
 from syscalls.net import address
 from syscalls.net.constants import (
@@ -107,7 +108,7 @@ def socketpair(k: Kernel, t: Task, family: int, kind: int, protocol: int, addr: 
             end.network.sockets.append(end)
     try:
         k.files.put_pair(k, addr, one, other, bool(kind & SOCK_CLOEXEC))
-    except BaseException:
+    except FAILURES:
         for end in (one, other):
             end.network.forget(end)
         raise

@@ -125,7 +125,7 @@ class Process:
         try:
             self._await_exec()
             self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the program is stopped, and nobody else knows of it
             self.close()
             raise
 
