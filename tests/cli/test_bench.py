@@ -201,6 +201,7 @@ def test_mistakes_are_one_line(
 def test_damaged_recordings_are_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever field is missing or of another kind: one line that names it, never a traceback."""
     whole = json.loads((files / "old.json").read_text())
+    assert len(places(whole)) > 20
     for place in places(whole):
         value: object
         for value in (None, -1, "x", [], {}, 1.5, True):

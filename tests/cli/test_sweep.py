@@ -76,6 +76,7 @@ def test_rows_equal_what_the_boot_command_prints(capsys: Capture) -> None:
     names = "runtime.gomaxprocs,runtime.physPageSize,runtime.physHugePageSize,runtime.allp,auxv"
     rows = swept(capsys, HELLO, "--vary", "cpus=1,65", "--vary", "page-size=4096,65536", "--show", names)
 
+    assert len(rows) == 4
     for row in rows:
         vary = row["vary"]
         assert main(["boot", HELLO, "--cpus", vary["cpus"], "--page-size", vary["page-size"], "--json"]) == 0

@@ -46,6 +46,11 @@ def items(out: Path) -> set[str]:
     return {path.name for path in (out / "corpus").iterdir()}
 
 
+def whole(out: Path) -> set[str]:
+    """The items that were written to their ends."""
+    return {name for name in items(out) if not name.startswith(".")}
+
+
 def defects(out: Path) -> set[str]:
     return {name for path in tree(out) if (name := defect_of(about_of(path)))}
 
@@ -82,6 +87,7 @@ def test_the_summary_says_what_is_there(campaign: Path) -> None:
 
 def test_a_finding_is_few_simple_answers(campaign: Path) -> None:
     """What one answer is enough for has one rule, and the folder has the record of just that World."""
+    assert "one" in defects(campaign)
     for path in tree(campaign):
         if defect_of(about_of(path)) == "one":
             assert len(read(path).world.responses) == 1, path
@@ -102,6 +108,7 @@ def test_findings_replay_in_another_process_without_the_accelerator(campaign: Pa
 
 def test_a_finding_boots_to_its_outcome(campaign: Path, binary: Binary) -> None:
     """`rt0 boot --world` takes the file as it is."""
+    assert tree(campaign)
     for path in tree(campaign):
         done = rt0("boot", binary(PROGRAM), "--world", path, "--until", about_of(path).until, "--json")
 
@@ -137,6 +144,10 @@ def test_a_killed_campaign_loses_nothing(binary: Binary, tmp_path: Path) -> None
     executions = 0
     for seed in range(KILLS):
         process = start("fuzz", binary(PROGRAM), "--out", tmp_path, "--seed", str(seed))
+        if not before:  # a busy machine may need longer to begin
+            deadline = time.monotonic() + 60
+            while not ((tmp_path / "corpus").exists() and whole(tmp_path)) and time.monotonic() < deadline:
+                time.sleep(0.05)
         time.sleep(rng.uniform(0.5, 2.5))
         process.kill()
         process.communicate()
@@ -145,7 +156,8 @@ def test_a_killed_campaign_loses_nothing(binary: Binary, tmp_path: Path) -> None
             executions = summary(tmp_path)["executions"]
         if (tmp_path / "corpus").exists():
             assert items(tmp_path) >= before
-            before = {name for name in items(tmp_path) if not name.startswith(".")}
+            before = whole(tmp_path)
+        assert before
         assert all(decode((tmp_path / "corpus" / name).read_bytes()).answers for name in before)
         for folder in (tmp_path / "findings").glob("[!.]*"):
             assert read(folder / "world.toml").about.kind

@@ -138,10 +138,10 @@ def test_moduledata_agrees_with_the_linkers_symbols(name: str, image: Callable[[
     if name not in PIES:  # external linking keeps the names for its own start-up code
         names += ["text", "etext"]
 
-    for field in names:
-        symbol = found.symbol(f"runtime.{field}")
-        if symbol is not None:
-            assert getattr(module, field) == symbol.addr, field
+    symbols = {field: symbol for field in names if (symbol := found.symbol(f"runtime.{field}")) is not None}
+    assert len(symbols) >= 9, symbols.keys()
+    for field, symbol in symbols.items():
+        assert getattr(module, field) == symbol.addr, field
     assert module.addr == found.symbol("runtime.firstmoduledata").addr  # type: ignore[union-attr]
     assert module.ftab_len == found.pclntab.count + 1
 

@@ -128,7 +128,9 @@ def test_a_value_is_shown_as_its_function_left_it() -> None:
     assert drawn != record.globals["runtime.heapRandSeed"]
     assert f"runtime.heapRandSeed = {drawn:#x}; {record.globals['runtime.heapRandSeed']:#x} at the end" in text
     assert f"<- runtime.heapRandSeed = {drawn:#x}\n" in text
-    assert all(hint not in tree for hint in record.views["runtime.mheap_.arenaHints"])
+    hints = record.views["runtime.mheap_.arenaHints"]
+    assert len(hints) > 50
+    assert [hint for hint in hints if hint in tree] == []
     assert "Ps: 1 running" not in tree
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from emu.sweep import points
 from emu.sweep.plan import Plan, PlanError, check, chunks
-from syscalls.world import World
+from syscalls.world import World, WorldError
 from syscalls.worldfile import apply
 
 
@@ -152,7 +152,12 @@ def test_impossible_knobs(texts: tuple[str, ...], problem: str) -> None:
 
 def test_one_impossible_value_is_a_row() -> None:
     """So that it is no reason to refuse the plan."""
-    check(plan("cpus=0,1"))
+    made = plan("cpus=0,1")
+    check(made)
+
+    with pytest.raises(WorldError, match="cpus: 0 CPUs"):
+        made.world(0)
+    assert made.world(1) == apply(World(), "cpus=1")
 
 
 def test_key_of_two_factors() -> None:

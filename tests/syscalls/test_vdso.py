@@ -59,16 +59,21 @@ def test_jumps_and_fields_lead_where_they_say(built: vdso.Vdso) -> None:
     """In the assembled image every jump stays in its function and every data reference is a vvar field."""
     md = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     starts = [*sorted(built.symbols.values()), built.image.index(b".hash\0") - 1]
+    jumps, fields = 0, set()
     for start, end in itertools.pairwise(starts):
         code = built.image[start:end].rstrip(b"\xcc\0")
         addresses = {each.address for each in md.disasm(code, start)}
         for each in md.disasm(code, start):
             if each.mnemonic[0] == "j":
                 assert int(each.op_str, 16) in addresses
+                jumps += 1
             offset = re.search(r"\[rip ([+-]) (0x[0-9a-f]+)\]", each.op_str)
             if offset:
                 at = each.address + each.size + int(offset[1] + offset[2], 16)
                 assert at + PAGE in range(0, 8 * len(VVAR_FIELDS), 8)
+                fields.add(at + PAGE)
+    assert jumps > 10
+    assert len(fields) == len(VVAR_FIELDS)  # each is of use
 
 
 def test_pyelftools_reads_it(built: vdso.Vdso) -> None:

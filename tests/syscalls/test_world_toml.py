@@ -294,9 +294,11 @@ def test_describe_keys_tells_every_key_and_its_default() -> None:
 
 def test_defaults_of_describe_keys_read_back() -> None:
     """Each default, set, changes nothing."""
-    for info in describe_keys():
-        if info.key in KEYS and info.default != "[]":
-            assert from_toml(f"{info.key} = {info.default}") == World(), info.key
+    defaults = {info.key: info.default for info in describe_keys() if info.key in KEYS and info.default != "[]"}
+
+    assert len(defaults) > len(KEYS) * 0.8
+    for key, default in defaults.items():
+        assert from_toml(f"{key} = {default}") == World(), key
 
 
 def test_the_page_of_keys_is_current() -> None:
