@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from emu.cli.errors import OF_OUTCOME, UsageError
 from emu.cli.programs import unlimited, with_arguments
@@ -74,6 +75,8 @@ def run(argv: Sequence[str]) -> int:
         file = load(binary, dynamic=True)
         image = Starter(file) if file.kind == "dynamic" else file
         made = with_arguments(described(as_typed(made, binary)), binary, arguments)
+        if chosen is not None and chosen.cwd:
+            made = _started_in(made, binary)
         with _Text(chosen.strace if chosen else None) as strace:
             watch = Watch()
             if chosen is not None:
@@ -144,6 +147,19 @@ def _world(chosen: argparse.Namespace) -> World:
     if chosen.timeout:
         made = replace(made, limits=replace(made.limits, virtual_ns=_duration(chosen.timeout)))
     return made
+
+
+def _started_in(made: World, binary: str) -> World:
+    # With the place of the folder that --cwd names, which is to be there: the World's own is made where it is not.
+    from syscalls.tree import Directory, ProcessFacts, TreeError, build
+
+    node = None
+    if made.cwd.startswith("/"):
+        with suppress(TreeError):
+            node = build(replace(made, cwd="/"), ProcessFacts(binary, made.exe)).resolve(made.cwd)
+    if not isinstance(node, Directory):
+        raise UsageError(f"--cwd: {made.cwd!r} is no folder of the guest; allowed: one, from / on, that --bind shows")
+    return replace(made, cwd=node.place)
 
 
 def _inherited(made: World) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ TABLE: tuple[Key, ...] = (
     Key("argv", Arguments(), "The program's arguments, its name first; empty: the binary's file name alone."),
     Key("env", Environment(), "The environment, in order; env.NAME sets one variable."),
     Key("exe", Path(empty=True), "AT_EXECFN and /proc/self/exe; empty: /bin/ and the binary's file name."),
-    Key("cwd", Path(), "The working directory."),
+    Key("cwd", Path(), "The working directory; made where there is none."),
     Key("cpus", Cpus(), "The CPUs that the program may run on: its affinity mask, which Go counts."),
     Key("possible-cpus", Optional(Cpus(), "auto"), "The CPUs that the machine has; auto: 0 to the highest of cpus."),
     Key("page-size", Integer(0, 1 << 31, size=True), "AT_PAGESZ, in bytes; the program sees bad sizes too."),

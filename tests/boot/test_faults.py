@@ -191,7 +191,7 @@ def test_a_limit_of_virtual_time() -> None:
     record = booted(None, "limits.virtual-ns=50_000")
     both = booted(None, "limits.virtual-ns=50_000", "limits.instructions=20_000")
 
-    assert record.outcome["message"] == "more than 50000 ns of virtual time"
+    assert record.outcome["message"] == "more than 50 us of virtual time"
     assert 100_000 <= record.totals["instructions"] < 100_064
     assert both.outcome["message"] == "more than 20000 instructions"
 

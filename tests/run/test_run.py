@@ -105,6 +105,9 @@ def test_a_reader_that_goes_away(binary: Binary) -> None:
     [
         ([], "no program is named"),
         (["--timeout", "soon", "x"], "--timeout: 'soon' is no time"),
+        (["--cwd", "/nowhere", "BINARY"], "--cwd: '/nowhere' is no folder of the guest"),
+        (["--cwd", "tmp", "BINARY"], "--cwd: 'tmp' is no folder of the guest"),
+        (["--cwd", "/dev/null", "BINARY"], "--cwd: '/dev/null' is no folder of the guest"),
         (["/nowhere/x"], "/nowhere/x: no such file or directory"),
         (["--record", "/nowhere/x.json", "BINARY"], "--record: /nowhere/x.json: no such directory"),
         (["--strace", "/nowhere/x", "BINARY"], "/nowhere/x: no such file or directory"),
@@ -120,6 +123,25 @@ def test_bad_usage(capsys: Capture, binary: Binary, argv: list[str], said: str) 
     assert said in errors
 
 
+@pytest.mark.parametrize("shown", ["/b/sub", "/b/sub/", "/b/sub/.././sub", "/b/link"])
+def test_where_a_program_starts(tmp_path: Path, shown: str) -> None:
+    """The folder itself, however it is spelled, as a shell that goes there would have it start."""
+    from fixtures.native import compile_program
+
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    (tmp_path / "where.c").write_text(
+        "#include <stdio.h>\n#include <unistd.h>\nint main(void) { char b[99]; puts(getcwd(b, 99)); }\n"
+    )
+    path = compile_program(tmp_path / "where.c", base=("-static",))
+    inside = shown.replace("/b", str(tmp_path))
+    there = subprocess.run([path], capture_output=True, text=True, check=True, cwd=inside).stdout
+
+    here = rt0("--bind", f"{tmp_path}:/b", "--cwd", shown, path)
+
+    assert here.stdout.decode().replace("/b", str(tmp_path)) == there
+
+
 def test_limits_end_a_run(binary: Binary) -> None:
     """By instructions, and by virtual time: status 5 and a line that says which."""
     path = binary("hello-1.27.3")
@@ -127,7 +149,7 @@ def test_limits_end_a_run(binary: Binary) -> None:
 
     assert (by_work.returncode, by_time.returncode) == (5, 5)
     assert by_work.stderr == f"rt0: {path.name}: more than 100000 instructions\n".encode()
-    assert by_time.stderr == f"rt0: {path.name}: more than 10000 ns of virtual time\n".encode()
+    assert by_time.stderr == f"rt0: {path.name}: more than 10 us of virtual time\n".encode()
 
 
 def test_programs_that_are_not_go(tmp_path: Path) -> None:
