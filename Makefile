@@ -78,7 +78,7 @@ matrix: $(INSTALLED) ## link, boot and verify a program of each release and kind
 	@.ci/packages cc npm
 	$(BIN)/python -m docs.generate.matrix
 
-suites: $(INSTALLED) ## run Go's own tests natively and emulated and compare, for docs/suites.md (hours)
+suites: $(INSTALLED) ## build Go's own tests, run them natively and emulated, and compare, for docs/suites.md (half an hour)
 	@.ci/packages busybox
 	nice $(BIN)/python -m bench.suites $(ARGS)
 

@@ -1,4 +1,6 @@
-"""The system calls: one row each, by number.  Everything that is known of a call's shape stands here and nowhere else.
+"""The system calls: one row each, by number.  Everything that is known of a call's shape stands in its row alone.
+
+The rows of files, polling, processes, signals and sockets are in modules of their own, beside the handlers.
 
 The dispatcher narrows arguments and finds buffers by a row's kinds; the trace, the fuzzer and ``docs/syscalls.md``
 read the same rows.  A number without a row returns ENOSYS and is recorded.

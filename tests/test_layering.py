@@ -1,6 +1,6 @@
 """The direction of imports, read from the sources with ``ast``, so that a wrong arrow fails before it is needed.
 
-``cli -> sweep, bench, fuzz, debug, report, compare -> boot -> machine -> image``, ``machine -> syscalls``.  A layer may
+``cli -> run, sweep, bench, fuzz, report, compare -> boot -> machine -> image``, ``machine -> syscalls``.  A layer may
 import any layer below it; the six beside each other import none of the others.
 """
 
@@ -21,7 +21,7 @@ SOURCES = ("emu", "syscalls")
 
 _MACHINE = {"emu.machine", "emu.image", "syscalls"}
 _BOOT = {"emu.boot", *_MACHINE}
-_CONSUMERS = ("emu.run", "emu.sweep", "emu.bench", "emu.fuzz", "emu.debug", "emu.report", "emu.compare")
+_CONSUMERS = ("emu.run", "emu.sweep", "emu.bench", "emu.fuzz", "emu.report", "emu.compare")
 MAY_IMPORT: dict[str, set[str]] = {
     "syscalls": set(),
     "emu": set(),  # emu/__init__.py: what the package is and its version; every layer may read that

@@ -101,15 +101,40 @@ def test_world_files_of_the_docs_are_worlds() -> None:
 
 def test_paths_and_targets_that_pages_name_exist() -> None:
     """Files in backticks and links are there; so is every make target."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in (ROOT / "README.md", pages.DOCS / "how-it-works.md", pages.DOCS / "fixtures.md"):
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named: set[str] = set()
+    for page in PAGES:
         text = page.read_text()
         paths = re.findall(r"`((?:emu|syscalls|docs|tests|fixtures|bench)/[\w./-]+)`", text)
         links = re.findall(r"\]\((?!http)([\w./-]+)\)", text)
+        named |= set(re.findall(r"(?:^make |`make\s|^make .* {2,}make )([a-z-]+)", text, re.MULTILINE))
 
-        assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == []
-        assert [link for link in links if not (page.parent / link).exists()] == []
-        assert set(re.findall(r"(?:^|`| {2,})make ([a-z]+)", text, re.MULTILINE)) <= targets
+        assert [path for path in paths if not (ROOT / path).exists() and "NAME" not in path] == [], page.name
+        assert [link for link in links if not (page.parent / link).exists()] == [], page.name
+    assert {"boot", "docs", "test-fuzz", "suites"} <= named <= targets
+
+
+OF_OTHERS = {"--check"}  # `python -m bench.fuzzing --check`
+
+
+def test_options_that_pages_name_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind a command those of that command; alone, those of some command."""
+    options: dict[str, set[str]] = {}
+    for words in (*([name] for name in COMMANDS), ["bench", "record"], ["bench", "compare"]):
+        assert main([*words, "--help"]) == 0
+        options[" ".join(words)] = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    options["bench"] |= options["bench record"] | options["bench compare"]
+    shown = 0
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            for command, rest in re.findall(r"\brt0 (bench record|bench compare|[a-z]+)\b((?:(?!\brt0 )[^`|])*)", line):
+                named = set(re.findall(r"(?<!\S)\[?(--[a-z][a-z-]*)", rest.partition(" -- ")[0]))
+                assert named <= options.get(command, set()), (page.name, line)
+                shown += len(named)
+            alone = set(re.findall(r"`(--[a-z][a-z-]*)", line))
+            assert alone <= set().union(*options.values()) | OF_OTHERS, (page.name, line)
+    assert shown > 50
 
 
 def test_bundled_world_of_the_walk() -> None:
