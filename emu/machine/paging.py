@@ -236,8 +236,7 @@ class PageTables:
         """Drop every page of the range and give its frames back."""
         if self.before_drop is not None:
             self.before_drop()
-        changed = False
-        words, raw = self.ram.words, self.ram.bytes
+        changed, words, raw = False, self.ram.words, self.ram.bytes
         runs: Sequence[tuple[int, int, int]]
         slice_no, low = addr // SLICE, addr // PAGE & 511
         if low + size // PAGE <= 512:  # the common case
@@ -283,8 +282,7 @@ class PageTables:
 
     def _release(self, entries: list[int]) -> None:
         # Give the frames behind *entries* back, in contiguous runs.
-        start = count = 0
-        before, shared = self.frames, self.ram.shares
+        start, count, before, shared = 0, 0, self.frames, self.ram.shares
         for entry in entries:
             if not entry & HAS_FRAME:
                 continue
@@ -305,12 +303,14 @@ class PageTables:
 
     def protect(self, addr: int, size: int, prot: int) -> None:
         """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
-        bits = entry_bits(prot)
+        bits, words = entry_bits(prot), self.ram.words
         self._move_code(addr, size)
         if prot & PROT_EXEC:
             self._note_code(addr, size)
             self.new_code = self.ram.had_code = True
-        words = self.ram.words
+            self.ram.forget_rewritten()
+        elif prot & PROT_WRITE:
+            self.ram.rewritten = True
         keep = ADDRESS | ACCESSED | DIRTY | COMMON | ALIAS
         moves = bool(prot & PROT_WRITE and self.ram.shares) or bool(prot & PROT_EXEC and self.ram.stale)
         for table, low, high in self._present_runs(addr, size):

@@ -55,6 +55,8 @@ class Ram:
         self.shares: dict[int, int] = {}
         self.had_code = False  # frames that the guest could execute were given to it one by one: see PageTables.fill
         self.forget_code: Callable[[], None] = lambda: None  # the engine's: translations of what the kernel changed
+        # Pages may be written that were code and cannot be executed now: the engine does not see it (notdirty_write).
+        self.rewritten = False
         self.stale = False  # and frames were given back since, so that old translations may lie in wait for new code
 
     def close(self) -> None:
@@ -118,6 +120,12 @@ class Ram:
         self._free.clear()
         self.stale = False
 
+    def forget_rewritten(self) -> None:
+        """Within a call that makes pages executable: let the engine forget what they may have held."""
+        if self.rewritten:
+            self.rewritten = False
+            self.forget_code()
+
     def share(self, frame: int) -> None:
         """Count one more that refers to *frame*, a physical address."""
         number = frame // PAGE
@@ -170,7 +178,7 @@ class Ram:
         self._free.clear()
         self._clean.clear()
         self.shares.clear()
-        self.lost = self.had_code = self.stale = False
+        self.lost = self.had_code = self.rewritten = self.stale = False
 
 
 def run_of(take: Callable[[int], int], count: int) -> tuple[int, int]:

@@ -189,6 +189,23 @@ def test_code_is_what_it_was_at_the_moment_of_a_snapshot(name: str, last: str) -
         assert b"".join(data for _, data in machine.kernel.output).decode() == before
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_code_that_is_written_and_run_by_turns(chained: bool) -> None:
+    """What was written while the page could not be executed runs afterwards, in private and in shared memory."""
+    path = compile_program(store.ROOT / "tests" / "native" / "written.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    if chained:
+        machine.engine.chain_pages()
+
+    outcome = machine.run()
+
+    assert outcome.exit_status == 0, outcome
+    here = b"".join(data for _, data in machine.kernel.output).decode()
+    assert [line.partition(": ")[2] for line in there.splitlines()] == ["1 2 -4 3 -8 4 -11 5 -11 6"] * 5
+    assert here.splitlines() == there.splitlines()
+
+
 def test_shared_mappings_of_one_file_see_each_other() -> None:
     """At once, whichever of them come and go; from a snapshot among them, and on a machine that was used before."""
     path = compile_program(store.ROOT / "tests" / "native" / "aliases.c", base=("-static", "-O1", "-w"))
