@@ -16,6 +16,7 @@ from emu.machine import accel, libunicorn
 from emu.machine.counting import Counter, PlainCounter
 from emu.machine.libunicorn import HOOK_BLOCK, HOOK_INSN, HOOK_INTR, INS, REG, Core, check
 from emu.machine.ram import Ram
+from syscalls.guest import PAGE
 from syscalls.light import Any
 
 # Control registers and model-specific registers (Intel SDM vol. 3, 2.5 and 2.2.1).
@@ -378,11 +379,22 @@ class Engine:
             if until and self._until:
                 self.forget_code(until)
             self._until = until
+        return self._start(begin, until)
+
+    def _start(self, begin: int, until: int) -> int:
         status: int = self._library.uc_emu_start(self.handle, begin, until, 0, 0)
         self.counter.settle()
         if self.error is not None:
             error, self.error = self.error, None
             raise error
+        return status
+
+    def start_in_page(self, begin: int, end: int) -> int:
+        """:meth:`start`, to an *end* in the page of *begin* or just behind it, and with nothing there."""
+        page = begin // PAGE * PAGE
+        self.forget_code(page, PAGE)
+        status = self._start(begin, end)
+        self.forget_code(page, PAGE)  # it stops at *end*
         return status
 
     def stop(self) -> None:

@@ -1,9 +1,9 @@
-"""Where a World's limits of instructions and of virtual time end a run."""
+"""Where a World's limits of instructions, of virtual time and of memory end a run."""
 
 from __future__ import annotations
 
 from emu.machine.outcome import Outcome
-from syscalls.world import Limits
+from syscalls.world import Limits, Memory
 
 UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1000, "us"), (1, "ns"))
 
@@ -33,3 +33,8 @@ def span(ns: int) -> str:
     whole, rest = divmod(ns, size)
     digits = f"{rest:0{len(str(size)) - 1}}".rstrip("0") if rest else ""
     return f"{whole}{'.' if digits else ''}{digits} {unit}"
+
+
+def out_of_memory(memory: Memory, pc: int) -> Outcome:
+    """Return the outcome of a run that touched more than *memory* allows, at *pc*."""
+    return Outcome("limit", f"memory: more than {memory.limit} bytes were touched", pc, at="memory")

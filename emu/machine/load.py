@@ -28,6 +28,8 @@ from syscalls.world import World
 # The page that the CPU is started from: code for one IRETQ to ring 3, and the descriptor table it needs.
 SUPERVISOR_PAGE = 0xFFFF_8000_0000_0000
 USER_CS, USER_SS, USER_FLAGS = 0x33, 0x2B, 0x202  # as Linux's user tasks have them
+# What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
+FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F), ("fptag", 0xFFFF))
 IRETQ = b"\x48\xcf"
 DESCRIPTORS = struct.pack("<7Q", 0, 0, 0, 0, 0, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF)
 GDT_AT = 16

@@ -19,9 +19,10 @@ from emu.machine.counting import Counter
 from emu.machine.decode import first_port_instruction
 from emu.machine.engine import CPUID, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
-from emu.machine.limits import used_up, work_limit
+from emu.machine.limits import out_of_memory, used_up, work_limit
 from emu.machine.memories import Memories
 from emu.machine.outcome import Outcome, ended
+from emu.machine.pageend import PageEnd
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
 from emu.machine.signals import GENERAL_PROTECTION, LONGEST, PAGE_FAULT, UNDEFINED, Signals, signalled
@@ -47,9 +48,6 @@ OWN_STATE = (
     "_held_pc", "_within", "_slice_end", "_shares", "_alarms_seen",
 )  # fmt: skip
 
-# What execve leaves in a new program's floating-point unit: all exceptions masked (arch/x86/kernel/fpu/core.c).
-FRESH_FLOATING_POINT = (("mxcsr", 0x1F80), ("fpcw", 0x37F), ("fptag", 0xFFFF))
-
 
 def ram_size(image: Loadable, world: World) -> int:
     """Bytes of guest RAM: what *world* allows, page tables, and what :class:`Base` keeps."""
@@ -74,7 +72,7 @@ class Machine:
         self._answer = self.engine.registers("rax", "rcx", "r11")
         self._quad, self._cr2 = self.engine.registers("rax", "rbx", "rcx", "rdx"), self.engine.registers("cr2")
         self.contexts = Contexts(self.engine)
-        self._signals = Signals(self.engine)
+        self._signals, self._page_end = Signals(self.engine), PageEnd(self.engine)
         self._add_hooks()
         self._begin(world)
 
@@ -87,7 +85,7 @@ class Machine:
             needs = f"the program does not even fit into {world.memory.limit} bytes"
             raise WorldError("memory.limit", needs, "more") from None
         self.engine.set_descriptors(table, len(loader.DESCRIPTORS))
-        for name, value in (("rsp", stack), *FRESH_FLOATING_POINT):
+        for name, value in (("rsp", stack), *loader.FRESH_FLOATING_POINT):
             self.engine.write(name, value)
         self.kernel = Kernel(world, self.pages, self.loaded.program, self.instructions)
         self.pages.lazy, self.pages.code_moved = self.kernel.space.mapping_at, self.engine.code_moved
@@ -104,8 +102,7 @@ class Machine:
         self._cpuid = Table(world)
         self._outcome: Outcome | None = None
         self._started = False
-        self._traps = 0  # times that the guest had to be served: calls, faults, CPUID, RDTSC
-        self._overrun = False
+        self._traps, self._overrun = 0, False  # times that the guest had to be served (_serve), and whether too often
         self._slept_ns = 0
         self._pace, self._timed = world.clock.picoseconds_per_instruction, world.limits.virtual_ns > 0
         self._limit = work_limit(world.limits, self._pace, 0)
@@ -312,7 +309,7 @@ class Machine:
         self.kernel.started = None
         self._enter_memory(task)
         self.engine.begin(entry, sp, loader.USER_FLAGS)
-        for name, value in FRESH_FLOATING_POINT:
+        for name, value in loader.FRESH_FLOATING_POINT:
             self.engine.write(name, value)
 
     def _goes_on(self, task: Task) -> bool:
@@ -329,7 +326,7 @@ class Machine:
         try:
             return self._signals.to_user(self.kernel, task)
         except OutOfFrames:
-            self._outcome = self._out_of_memory()
+            self._outcome = out_of_memory(self.world.memory, self.pc)
             return True
 
     def _proceed(self) -> Outcome | None:
@@ -386,7 +383,10 @@ class Machine:
                     self.engine.settle_exception(vector)
                     return
             except OutOfFrames:
-                self._stop(self._out_of_memory())
+                self._stop(out_of_memory(self.world.memory, self.pc))
+                return
+            if self._page_end.ahead(addr, self._code_at(self.pc, PAGE)):
+                self._traps, self._told = self._traps - 1, True  # it counts when it comes again
                 return
         fatal = self._fatal(vector, addr)
         if fatal.signal is None:
@@ -406,9 +406,9 @@ class Machine:
             self.engine.write("rip", self.loaded.entry)
             self._leaves = True
             self.counter.request_stop()
-
-    def _out_of_memory(self) -> Outcome:
-        return Outcome("limit", f"memory: more than {self.world.memory.limit} bytes were touched", self.pc, at="memory")
+        elif self._page_end.within:  # the handler runs on to anywhere
+            self._told = True
+            self.counter.request_stop()
 
     def _fatal(self, vector: int, addr: int) -> Outcome:
         pc = self.pc
@@ -459,9 +459,9 @@ class Machine:
                 self._set_limit()
                 begin = self.pc if self._started else loader.SUPERVISOR_PAGE
                 self._started = True
-                status = self.engine.start(begin, until)
-                end = self._stopped(status, until, name) or self._proceed()
-                if end is not None:
+                status = self._page_end.start(begin, until)
+                self._told |= self._page_end.passed
+                if (end := self._stopped(status, until, name) or self._proceed()) is not None:
                     return end
         finally:
             leave(self.kernel)
