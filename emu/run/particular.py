@@ -19,6 +19,9 @@ REQUESTS = {
 }
 WITHOUT_ARGUMENT = (abi.FIOCLEX, abi.FIONCLEX, abi.TIOCNOTTY)
 NUMBERS_OUT = (abi.FIONREAD, abi.TIOCGPGRP, abi.TIOCGSID, abi.TIOCOUTQ)
+SETTINGS = dict.fromkeys((abi.TCGETS, abi.TCSETS, abi.TCSETSW, abi.TCSETSF), abi.TERMIOS.size) | dict.fromkeys(
+    (abi.TCGETS2, abi.TCSETS2, abi.TCSETSW2, abi.TCSETSF2), abi.TERMIOS.size + 8
+)
 NUMBERS_IN = (abi.FIONBIO, abi.TIOCSPGRP, abi.FIOASYNC)
 FLUSHES = {0: "TCIFLUSH", 1: "TCOFLUSH", 2: "TCIOFLUSH"}
 MREMAP_TO = abi.MREMAP_FIXED | abi.MREMAP_DONTUNMAP
@@ -77,8 +80,9 @@ def _ioctl(call: Call, texts: Texts) -> Texts:
         return [*shown, call.behind(2, 4, structures.number, out=request in NUMBERS_OUT)]
     if request in (abi.TIOCGWINSZ, abi.TIOCSWINSZ):
         return [*shown, call.behind(2, 8, structures.winsize, out=request == abi.TIOCGWINSZ)]
-    if abi.TCGETS <= request <= abi.TCSETSF:
-        return [*shown, call.behind(2, abi.TERMIOS.size, structures.termios, out=request == abi.TCGETS)]
+    if request in SETTINGS:
+        shows = request in (abi.TCGETS, abi.TCGETS2)
+        return [*shown, call.behind(2, SETTINGS[request], structures.termios, out=shows)]
     return [*shown, pointer(call.event.args[2])]
 
 

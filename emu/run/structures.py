@@ -7,6 +7,7 @@ import time
 
 from emu.run import names
 from syscalls import abi
+from syscalls.files.speeds import TABLE
 
 NSIG = 64
 INFINITY = 2**64 - 1
@@ -27,7 +28,9 @@ LFLAGS = (
     (0x80, "NOFLSH"), (0x8000, "IEXTEN"), (0x200, "ECHOCTL"), (0x400, "ECHOPRT"), (0x800, "ECHOKE"), (0x1000, "FLUSHO"),
     (0x4000, "PENDIN"), (0x100, "TOSTOP"), (0x10000, "EXTPROC"),
 )  # fmt: skip
-SPEEDS = {0: "B0", 0xD: "B9600", 0xE: "B19200", 0xF: "B38400", 0x1001: "B57600", 0x1002: "B115200"}
+SPEEDS = {(code if code < 16 else code - 15 | abi.CBAUDEX): f"B{speed}" for code, speed in enumerate(TABLE)} | {
+    abi.BOTHER: "BOTHER"
+}
 
 
 def signal_set(data: bytes) -> str:

@@ -8,10 +8,12 @@ reads is stopped.  Sources: drivers/tty/tty_io.c, n_tty.c and tty_jobctrl.c of L
 
 from __future__ import annotations
 
+from struct import Struct
 from zlib import crc32
 
 from syscalls import abi
 from syscalls.errno import EAGAIN, EINVAL, EIO, ENOTTY, ENXIO, EPERM, ESRCH, SyscallError
+from syscalls.files import speeds
 from syscalls.files.kept import Kept
 from syscalls.files.opened import KEYS, STDIN, Facts, Input, Stream
 from syscalls.light import TYPE_CHECKING, NoReturn
@@ -26,26 +28,29 @@ if TYPE_CHECKING:
 
 PATH = "/dev/pts/0"
 FOREGROUND: Channel = ("foreground",)  # woken when another group of processes is
+SPEEDS = Struct("<II")
 TENTH = 100_000_000  # of a second, in nanoseconds: what VTIME counts
 # ICRNL | IXON, OPOST | ONLCR, B38400 | CS8 | CREAD, and of the local modes ISIG, ICANON, ECHO, ECHOE, ECHOK, ECHOCTL,
 # ECHOKE, IEXTEN; the characters are INIT_C_CC: a pseudo terminal that nobody has set (pty_unix98_pts_init).
 NEW = abi.TERMIOS.pack(0x500, 0x5, 0xBF, 0x8A3B, 0, bytes.fromhex("031c7f150400010011131a00120f171600"))
-ATTRIBUTES = (abi.TCSETS, abi.TCSETSW, abi.TCSETSF)
+OF_SPEEDS = {abi.TCSETS2: abi.TCSETS, abi.TCSETSW2: abi.TCSETSW, abi.TCSETSF2: abi.TCSETSF}
+ATTRIBUTES = (abi.TCSETS, abi.TCSETSW, abi.TCSETSF, *OF_SPEEDS)
 
 
 class Tty(Kept):
-    """The terminal: its settings (a struct termios), size, session and foreground group.
+    """The terminal: its settings (a struct termios), speeds, size, session and foreground group.
 
     *fed* says that standard input is it; *outlets* are the streams that it shows, 1 and 2.  *pending* was read of
     standard input and not yet by the guest.
     """
 
-    __slots__ = ("fed", "foreground", "outlets", "pending", "session", "settings", "window")
+    __slots__ = ("fed", "foreground", "outlets", "pending", "session", "settings", "speeds", "window")
 
     def __init__(self, descriptors: tuple[int, ...], window: tuple[int, int], settings: bytes, session: int) -> None:
         self.fed = 0 in descriptors
         self.outlets = tuple(fd for fd in descriptors if fd)
         self.window, self.settings = window, settings
+        self.speeds = speeds.of(abi.TERMIOS.unpack(settings)[2], speeds.NEW)
         self.session = self.foreground = session
         self.pending = b""
 
@@ -245,12 +250,21 @@ def _get(k: Kernel, tty: Tty, request: int, arg: int) -> int:
     return 0
 
 
+def _get_with_speeds(k: Kernel, tty: Tty, request: int, arg: int) -> int:
+    k.mem.write(arg, tty.settings + SPEEDS.pack(*tty.speeds))  # struct termios2
+    return 0
+
+
 def _set(k: Kernel, tty: Tty, request: int, arg: int) -> int:
     tty.check(k, abi.SIGTTOU)
-    settings = k.mem.read(arg, abi.TERMIOS.size)
+    settings, given = k.mem.read(arg, abi.TERMIOS.size), tty.speeds
+    if request in OF_SPEEDS:
+        given = SPEEDS.unpack(k.mem.read(arg + abi.TERMIOS.size, SPEEDS.size))
+        request = OF_SPEEDS[request]
     if request == abi.TCSETSF:
         tty.pending = b""
-    tty.settings = settings
+    tty.settings = settings = speeds.kept(settings)
+    tty.speeds = speeds.of(abi.TERMIOS.unpack(settings)[2], given)
     if k.set_terminal is not None:
         k.set_terminal(request, settings)
     return 0
@@ -336,7 +350,8 @@ def _give_up(k: Kernel, tty: Tty, request: int, arg: int) -> NoReturn:
 
 
 ACTIONS = {
-    abi.TCGETS: _get, **dict.fromkeys(ATTRIBUTES, _set), abi.TCSBRK: _drain, abi.TCSBRKP: _drain, abi.TCFLSH: _flush,
+    abi.TCGETS: _get, abi.TCGETS2: _get_with_speeds, **dict.fromkeys(ATTRIBUTES, _set),
+    abi.TCSBRK: _drain, abi.TCSBRKP: _drain, abi.TCFLSH: _flush,
     abi.TIOCGWINSZ: _get_window, abi.TIOCSWINSZ: _set_window, abi.TIOCGPGRP: _get_group, abi.TIOCSPGRP: _set_group,
     abi.TIOCGSID: _get_session, abi.TIOCSCTTY: _make_controlling, abi.TIOCNOTTY: _give_up,
     abi.FIONREAD: _waiting_input, abi.TIOCOUTQ: _waiting_output,

@@ -136,6 +136,19 @@ def test_a_program_sees_the_terminal_that_it_runs_in() -> None:
     assert as_before
 
 
+def test_the_speeds_of_a_terminal() -> None:
+    """By name and as numbers, of input and output; what a pseudo terminal does not take from those who set it."""
+    path = compile_program(store.ROOT / "tests" / "native" / "speeds.c", base=("-static", "-O1", "-w"))
+    there, there_status, _ = played([path], [])
+    here, here_status, as_before = played([*RT0, path], [])
+
+    assert there_status == here_status == 0
+    assert "speeds 12345 54321" in there
+    assert there.count("\n") > 40
+    assert here.splitlines() == there.splitlines()
+    assert as_before
+
+
 @pytest.fixture(scope="module")
 def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``fixtures/src/terminal``, built."""
