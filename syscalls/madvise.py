@@ -80,12 +80,18 @@ def madvise(k: Kernel, t: Task, addr: int, size: int, advice: int) -> int:
     row = ADVICE.get(advice)
     if row is None or k.release < row.since or (row.needs_thp and k.world.thp.pmd_size is None):
         raise SyscallError(EINVAL)
-    length, pieces = k.space.pieces(addr, size)
+    space, call = k.space, (advice, addr, size)
+    moment = space.areas.moment if row.sets | row.clears else None
+    if moment and space.recall(call) is not None:
+        return 0
+    length, pieces = space.pieces(addr, size)
     for piece in pieces:
         check(piece, advice)
         apply(k, piece, advice, row)
     if sum(piece.end - piece.start for piece in pieces) != length:
         raise SyscallError(ENOMEM)
+    if moment:
+        moment.learn(call, 0, space.areas)
     return 0
 
 

@@ -71,6 +71,11 @@ def mmap(k: Kernel, t: Task, addr: int, size: int, prot: int, flags: int, fd: in
         raise SyscallError(EOVERFLOW)
     if len(space.areas) > abi.MAX_MAP_COUNT:
         raise SyscallError(ENOMEM)
+    moment = space.areas.moment if file is None and not flags & MAP_LOCKED else None
+    call = (addr, length, prot, flags, *space.limits()) if moment else None
+    if call and (found := space.recall(call)) is not None:
+        space.back(found, length, prot & PROT_MASK)
+        return found
     start = choose(k, addr, length, flags)
     properties = (NORESERVE if flags & MAP_NORESERVE else 0) | (GROWSDOWN if flags & MAP_GROWSDOWN else 0)
     backing: Backing | None = None
@@ -92,6 +97,8 @@ def mmap(k: Kernel, t: Task, addr: int, size: int, prot: int, flags: int, fd: in
         backing = shared.Memory(length, k.new_number())
     # A new mapping that names no place takes over neither file offset nor name; PROT_SEM and unknown bits are dropped.
     space.map(make((start, start + length, prot & PROT_MASK, properties, backing, offset if backing else 0, "")))
+    if moment and not space.areas.shares and backing is None:
+        moment.learn(call, start, space.areas)
     return start
 
 
@@ -161,7 +168,13 @@ def munmap(k: Kernel, t: Task, addr: int, size: int) -> int:
     length = space.round_up(size)
     if addr & (space.page - 1) or addr > abi.TASK_SIZE or size > abi.TASK_SIZE - addr or not length:
         raise SyscallError(EINVAL)
+    moment, call = space.areas.moment, (addr, length)
+    if moment and space.recall(call) is not None:
+        space.mem.unmap(addr, length)
+        return 0
     space.unmap(addr, addr + length)
+    if moment and not space.areas.shares:
+        moment.learn(call, 0, space.areas)
     return 0
 
 

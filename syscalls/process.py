@@ -184,7 +184,11 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
     label = anonymous_name(k.read_text(name, ANON_NAME_SIZE)) if name else ""
     if label is None:
         raise SyscallError(EINVAL)
-    length, pieces = k.space.pieces(addr, size)
+    space, call = k.space, (abi.PR_SET_VMA, addr, size, label)
+    moment = space.areas.moment
+    if moment and space.recall(call) is not None:
+        return 0
+    length, pieces = space.pieces(addr, size)
     named = 0
     for piece in pieces:
         shown = label
@@ -192,10 +196,12 @@ def _set_vma(k: Kernel, t: Task, attribute: int, addr: int, size: int, name: int
             if not isinstance(piece.backing, Memory) or k.release < (6, 2):
                 raise SyscallError(EBADF)
             shown = label.replace("[anon:", "[anon_shmem:", 1)
-        k.space.areas.change(piece.start, piece.end, functools.partial(called, shown))
+        space.areas.change(piece.start, piece.end, functools.partial(called, shown))
         named += piece.end - piece.start
     if named != length:
         raise SyscallError(ENOMEM)
+    if moment:
+        moment.learn(call, 0, space.areas)
     return 0
 
 

@@ -14,6 +14,7 @@ from syscalls.files.table import FileTableState
 from syscalls.light import TYPE_CHECKING, Any, NamedTuple, dataclass, replace
 from syscalls.net.network import Network
 from syscalls.outcome import Outcome
+from syscalls.recall import moment_of
 from syscalls.scheduler import SchedulerState
 from syscalls.siginfo import Info
 from syscalls.tasks import Task
@@ -69,7 +70,7 @@ def save(k: Kernel) -> KernelState:
     if len(k.processes) > 1:
         raise ValueError("more than one process: such a state cannot be saved")
     return KernelState(
-        areas=k.space.areas.copy(),
+        areas=moment_of(k.space.areas).areas,
         brk=k.space.brk,
         peak=k.space.peak,
         rlimits=k.rlimits[:],

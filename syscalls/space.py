@@ -8,6 +8,7 @@ by ``tests/native``.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import suppress
 
 from syscalls import abi, release, shared
@@ -204,15 +205,37 @@ class AddressSpace:
         areas.remove(start, end)
         # The area is known before its pages are asked for: a machine may fill them only when they are touched.
         areas.insert(area)
+        if backing is None:
+            self.back(start, end - start, prot)
+            return
         try:
-            if backing is None:
-                self.mem.map(start, end - start, prot)
-            else:
-                self._load(area)
+            self._load(area)
         except OutOfFrames:
             self.unmap(start, end)
             raise
         self.peak = max(self.peak, areas.size)
+
+    def back(self, start: int, size: int, prot: int) -> None:
+        """Let there be zeros behind *size* bytes at *start*, which the areas have; raise OutOfFrames, and unmap it."""
+        try:
+            self.mem.map(start, size, prot)
+        except OutOfFrames:
+            self.unmap(start, start + size)
+            raise
+        self.peak = max(self.peak, self.areas.size)
+
+    def recall(self, call: Hashable) -> int | None:
+        """Return the result of *call* if it was made of the very same areas before, having let them be as then."""
+        moment = self.areas.moment
+        found = None if moment is None else moment.known.get(call)
+        if found is None:
+            return None
+        self.areas = found[1].areas.copy()
+        return found[0]
+
+    def limits(self) -> tuple[int, int]:
+        """Return the limits of what may be mapped: RLIMIT_AS and RLIMIT_DATA."""
+        return self.rlimits[abi.RLIMIT_AS][0], self.rlimits[abi.RLIMIT_DATA][0]
 
     def _load(self, area: Vma) -> None:
         # Fill *area*, which is in the list, from its file.

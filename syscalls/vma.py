@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from syscalls.light import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from syscalls.recall import Moment
     from syscalls.tree.stored import StoredFile
 
 STACK_GUARD_GAP = 256 * 4096
@@ -94,9 +95,10 @@ MOST_SEARCHES = 16
 class VmaList:
     """Non-overlapping areas in order of address."""
 
-    __slots__ = ("_full", "areas", "shares", "size", "starts")
+    __slots__ = ("_full", "areas", "moment", "shares", "size", "starts")
 
     def __init__(self, areas: list[Vma] | None = None) -> None:
+        self.moment: Moment | None = None  # of which these are the areas, if calls are remembered
         self.areas: list[Vma] = sorted(areas or [], key=lambda area: area.start)
         self.size = sum(area.end - area.start for area in self.areas)  # bytes mapped in all
         self.starts: list[int] = [area.start for area in self.areas]
@@ -114,7 +116,7 @@ class VmaList:
         """Return an independent list of the same areas."""
         twin = VmaList.__new__(VmaList)
         twin.areas, twin.starts, twin.size, twin.shares = self.areas[:], self.starts[:], self.size, self.shares
-        twin._full = dict(self._full)
+        twin._full, twin.moment = dict(self._full), self.moment
         return twin
 
     def _first(self, addr: int) -> int:
@@ -153,6 +155,7 @@ class VmaList:
         last = bisect_left(self.starts, hi, first)
         if first >= last:
             return []
+        self.moment = None
         if self._full:
             self._full = {search: start for search, start in self._full.items() if start >= hi}
         taken = self.areas[first:last]
@@ -183,6 +186,7 @@ class VmaList:
 
     def _put(self, lo: int, hi: int, area: Vma) -> None:
         # Let *area* stand in place of those numbered from *lo* up to *hi*, merged with equal neighbours.
+        self.moment = None
         areas, starts = self.areas, self.starts
         start, end, prot, flags, backing, offset, name = area
         if lo and areas[lo - 1].end == start and area.continues(areas[lo - 1]):
