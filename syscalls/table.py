@@ -90,7 +90,8 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(12, "brk", (ADDR,), ADDRESS, mem.brk),
     Syscall(16, "ioctl", (FD, UINT, ADDR), ZERO, table.ioctl, PARTIAL,
             "FIOCLEX, FIONCLEX, FIONBIO; FIONREAD of pipes and sockets; of a terminal its settings, speeds, size, "
-            "foreground group and session, draining and flushing, where FIONREAD counts what was read and not yet taken."),
+            "foreground group and session, draining and flushing, where FIONREAD counts what was read and not yet "
+            "taken."),
     Syscall(17, "pread64", (FD, out_buf(2), SIZE, LONG), COUNT, transfer.pread64),
     Syscall(18, "pwrite64", (FD, in_buf(2), SIZE, LONG), COUNT, transfer.pwrite64),
     Syscall(19, "readv", (FD, out_vector(2), SIZE), COUNT, transfer.readv),
