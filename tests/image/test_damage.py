@@ -53,10 +53,10 @@ def test_every_cut_behind_what_is_loaded_still_boots(
         assert any(note.startswith("types: no DWARF") for note in found.notes)
 
 
-def damages(path: Path, seed: int, share: float = 1) -> Any:
-    """What a share of 10,000 damages of the program at *path* did; nothing unexpected, and nothing slow."""
+def damages(module: str, path: Path, seed: int, amount: float) -> Any:
+    """What *module* says that *amount* of its damages of the program at *path* did; none unexpected, and none slow."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.image.damage", path, str(seed), str(share)],
+        [sys.executable, "-m", f"tests.image.{module}", path, str(seed), str(amount)],
         capture_output=True, text=True, check=False, cwd=store.ROOT, env={**os.environ, "PYTHONPATH": str(store.ROOT)},
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ def damages(path: Path, seed: int, share: float = 1) -> Any:
 @pytest.mark.parametrize("name", FORMATS)
 def test_damages_of_each_pclntab_format(name: str, binary: Callable[[str], Path]) -> None:
     """`make test-damage` tries 20,000 over these four."""
-    report = damages(binary(name), 2, SHARE)
+    report = damages("damage", binary(name), 2, SHARE)
 
     assert sum(sum(o.values()) for o in report["outcomes"].values()) >= 10_000 * SHARE
     assert report["outcomes"]["headers"]["refused"] > 0
@@ -81,7 +81,7 @@ def test_damages_of_each_pclntab_format(name: str, binary: Callable[[str], Path]
 
 @pytest.mark.parametrize("seed", [1])
 def test_ten_thousand_damages(seed: int, binary: Callable[[str], Path]) -> None:
-    report = damages(binary("hello-1.27.3"), seed)
+    report = damages("damage", binary("hello-1.27.3"), seed, 1)
 
     assert sum(sum(o.values()) for o in report["outcomes"].values()) == 10_000
     # The damage is real: a fair share of it is noticed, and a fair share of it does not matter.
