@@ -35,7 +35,7 @@ exit status:
   2 bad usage or bad input, with one line on standard error
   3 the program gave up: throw, panic, exit
   4 the program was killed by a signal
-  5 a limit: instructions, memory, a deadlock; or something that the emulator cannot do
+  5 a limit: instructions, traps, virtual time, memory, a deadlock; or something that the emulator cannot do
 These are the same where the reader of the output stops early, as under `| head`."""
 
 
