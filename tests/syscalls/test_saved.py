@@ -92,7 +92,9 @@ def test_a_call_that_waits_has_its_file_in_a_saved_state() -> None:
         assert writer.give(k, task, Source(k, [(each.put(b"piped"), 5)])) == 5
         assert k.next_task(None) is task
         assert k.resume(task) == 5
-        assert (held.refs, writer.pipe.readers) == (0 if each is g else held.refs, 0)
+        assert writer.pipe.readers == 0
+        if each is g:  # the other kernel has a file of its own
+            assert held.refs == 0
         return each.get(5, 64)
 
     assert go_on(g) == b"piped"
