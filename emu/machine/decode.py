@@ -1,8 +1,8 @@
-"""Lengths of x86-64 instructions, and the two kinds of them that matter to counting.
+"""Lengths of x86-64 instructions, and the kinds of them that matter to counting and to faults.
 
-For counting without the native module only, where a disassembler's import would cost more than the run.  Covers what
-runs in user mode in 64-bit mode: the one-byte, 0F, 0F 38 and 0F 3A maps and VEX; an instruction it does not know is
-taken to reach to the end of the code given.  Source: Intel SDM vol. 2, chapter 2 and appendix A.
+Where a disassembler's import would cost more than the run: for counting without the native module, and for faults.
+Covers what runs in user mode in 64-bit mode: the one-byte, 0F, 0F 38 and 0F 3A maps and VEX; an instruction it does not
+know is taken to reach to the end of the code given.  Source: Intel SDM vol. 2, chapter 2 and appendix A.
 """
 
 from __future__ import annotations
@@ -42,6 +42,20 @@ _NO_MODRM_0F = frozenset(
     (*range(0x05, 0x0A), 0x0B, 0x0E, *range(0x30, 0x38), 0x77, *range(0x80, 0x90), 0xA0, 0xA1, 0xA2, 0xA8, 0xA9, 0xAA)
 ) | frozenset(range(0xC8, 0xD0))
 _IMMEDIATE_8_0F = frozenset((0x70, 0x71, 0x72, 0x73, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6))
+# Those that change what is in memory: opcode -> for which of the values of ModRM.reg, as bits.
+_REWRITES = {
+    **{opcode + width: 0xFF for opcode in range(0, 0x38, 8) for width in (0, 1)},  # ADD to XOR; CMP is not among them
+    **dict.fromkeys((0x80, 0x81, 0x83), 0x7F),
+    **dict.fromkeys((0x86, 0x87, 0xC0, 0xC1, 0xD0, 0xD1, 0xD2, 0xD3), 0xFF),  # XCHG; shifts
+    **dict.fromkeys((0xF6, 0xF7), 0x0C),  # NOT, NEG
+    **dict.fromkeys((0xFE, 0xFF), 0x03),  # INC, DEC
+}
+_REWRITES_0F = {
+    **dict.fromkeys((0xA4, 0xA5, 0xAB, 0xAC, 0xAD, 0xB0, 0xB1, 0xB3, 0xBB, 0xC0, 0xC1), 0xFF),
+    0xBA: 0xE0,  # BTS, BTR, BTC
+    0xC7: 0x02,  # CMPXCHG8B, CMPXCHG16B
+}
+LONGEST = 15  # bytes of an instruction
 
 
 def _opcode_at(code: bytes, at: int) -> int:
@@ -124,6 +138,16 @@ def lengths(code: bytes) -> list[int]:
     return found
 
 
+def whole(code: bytes) -> int:
+    """How many bytes of *code* are whole instructions, where the last one may go on behind it."""
+    end = 0
+    for size in lengths(code + bytes(LONGEST)):
+        if end + size > len(code):
+            break
+        end += size
+    return end
+
+
 def repeats(code: bytes) -> bool:
     """Tell whether the instruction *code* is a string instruction with a REP prefix."""
     at = _opcode_at(code, 0)
@@ -138,6 +162,18 @@ def ends_block(code: bytes) -> bool:
     if code[at] == 0xFF:
         return code[at + 1] >> 3 & 7 in (2, 3, 4, 5)  # CALL and JMP, near and far
     return code[at] in _ENDS or repeats(code)
+
+
+def rewrites(code: bytes) -> bool:
+    """Tell whether the instruction *code* reads its one place in memory and writes it."""
+    code += bytes(LONGEST)
+    at = _opcode_at(code, 0)
+    two = code[at] == 0x0F
+    opcode, operand = code[at + two], code[at + two + 1]
+    if operand >> 6 == 3:
+        return False
+    digit = 1 << (operand >> 3 & 7)
+    return bool(digit & (_REWRITES_0F if two else _REWRITES).get(opcode, 0))
 
 
 def first_port_instruction(code: bytes) -> int:

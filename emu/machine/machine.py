@@ -16,7 +16,7 @@ from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
-from emu.machine.decode import first_port_instruction
+from emu.machine.decode import LONGEST, first_port_instruction
 from emu.machine.engine import CPUID, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.limits import out_of_memory, used_up, work_limit
@@ -25,7 +25,7 @@ from emu.machine.outcome import Outcome, ended
 from emu.machine.pageend import PageEnd
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
-from emu.machine.signals import GENERAL_PROTECTION, LONGEST, PAGE_FAULT, UNDEFINED, Signals, signalled
+from emu.machine.signals import GENERAL_PROTECTION, PAGE_FAULT, UNDEFINED, Signals, signalled
 from emu.machine.tasks import Contexts
 from syscalls import outcome as ends
 from syscalls.cpuid import Table
@@ -393,7 +393,7 @@ class Machine:
             self._stop(fatal)
             return
         task, kernel = self.task, self.kernel
-        self._signals.fault(kernel, task, vector, self.engine.exception_error(vector), addr)
+        self._signals.fault(kernel, task, vector, addr)
         if kernel.exit is not None:
             self._stop(fatal)
             return
@@ -484,7 +484,7 @@ class Machine:
             if fatal.signal is None:
                 return fatal
             self._fault, self._told = fatal, True
-            self._signals.fault(self.kernel, self.task, UNDEFINED, 0, 0)
+            self._signals.fault(self.kernel, self.task, UNDEFINED, 0)
             return None
         if until and pc == until:
             return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)

@@ -10,23 +10,12 @@ where nothing faults.
 
 from __future__ import annotations
 
-from emu.machine.decode import lengths
+from emu.machine.decode import whole
 from emu.machine.engine import Engine
+from emu.machine.signals import FETCH, PAGE_FAULT
 from syscalls.guest import PAGE
 
-FETCH, PAGE_FAULT = 1 << 4, 14  # a bit of a page fault's error code (Intel SDM vol. 3, 4.7); its vector
 NOTHING = range(0)
-_LONGEST = 15
-
-
-def whole(code: bytes) -> int:
-    """How many bytes of *code* are whole instructions, where the last one may go on behind it."""
-    end = 0
-    for size in lengths(code + bytes(_LONGEST)):
-        if end + size > len(code):
-            break
-        end += size
-    return end
 
 
 class PageEnd:

@@ -5,14 +5,14 @@ The kernel decides what is delivered (:mod:`syscalls.delivery`); here it is done
 
 from __future__ import annotations
 
-from emu.machine.decode import lengths
+from emu.machine.decode import LONGEST, lengths, rewrites, whole
 from emu.machine.engine import Engine
 from emu.machine.fxsave import BadState
 from emu.machine.outcome import SIGNALS, Outcome
 from emu.machine.sigframe import BadFrame, Frames
 from syscalls import abi
 from syscalls.delivery import bad_frame, delivered, next_delivery, returned, undeliverable
-from syscalls.guest import GuestFault
+from syscalls.guest import PAGE, GuestFault
 from syscalls.kernel import Kernel
 from syscalls.sending import force
 from syscalls.shared import end_of
@@ -41,9 +41,8 @@ FLOATING = (
 )  # fmt: skip
 
 
-PRESENT, WRITE = 1, 2  # bits of a page fault's error code
+PRESENT, WRITE, FETCH = 1, 2, 16  # bits of a page fault's error code
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
-LONGEST = 15  # bytes of an instruction
 
 
 def signalled(vector: int, addr: int, pc: int, code: bytes = b"", bus: bool = False) -> Outcome:
@@ -79,12 +78,31 @@ class Signals:
         area = kernel.space.areas.at(addr)
         if area is None or area.backing is None:
             return False
-        error = self._engine.exception_error(PAGE_FAULT)
+        error = self.error(kernel, PAGE_FAULT)
         needed = abi.PROT_WRITE if error & WRITE else -1  # fetching is reading here: access_error, arch/x86/mm/fault.c
         return not error & PRESENT and bool(area.prot & needed) and addr >= end_of(area)
 
-    def fault(self, kernel: Kernel, task: Task, vector: int, error: int, addr: int) -> None:
-        """Send *task* the signal of the CPU exception *vector*, with its error code, and CR2 if it is a page fault."""
+    def error(self, kernel: Kernel, vector: int) -> int:
+        """Return the error code of the CPU exception *vector*, as a CPU has it.
+
+        The engine reads what an instruction is about to change, and says so; to a CPU that is writing (measured).
+        """
+        error = self._engine.exception_error(vector)
+        if vector == PAGE_FAULT and not error & (WRITE | FETCH) and rewrites(self._code(kernel)):
+            error |= WRITE
+        return error
+
+    def _code(self, kernel: Kernel) -> bytes:
+        pc = self._engine.read("rip")
+        here = kernel.mem.read(pc, min(LONGEST, PAGE - pc % PAGE))
+        try:
+            return here if whole(here) else kernel.mem.read(pc, LONGEST)
+        except GuestFault:  # no instruction that is known here
+            return here
+
+    def fault(self, kernel: Kernel, task: Task, vector: int, addr: int) -> None:
+        """Send *task* the signal of the CPU exception *vector*, with CR2 if it is a page fault."""
+        error = self.error(kernel, vector)
         cr2 = addr if vector == PAGE_FAULT else task.trap[2]
         task.trap = (vector, error, cr2)
         force(kernel, task, self._info(kernel, vector, addr))

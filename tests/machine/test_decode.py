@@ -9,7 +9,7 @@ import capstone
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from emu.machine.decode import ends_block, lengths, repeats
+from emu.machine.decode import ends_block, lengths, repeats, rewrites
 
 
 def test_lengths_agree_with_a_disassembler(binary: Callable[[str], Path]) -> None:
@@ -63,3 +63,25 @@ def test_transfers_end_a_block(code: str) -> None:
 def test_others_do_not_end_a_block(code: str) -> None:
     """INC, PUSH, NOP, CPUID, MOV."""
     assert not ends_block(bytes.fromhex(code))
+
+
+def test_what_rewrites_memory_agrees_with_a_disassembler(binary: Callable[[str], Path]) -> None:
+    """Each of the first instructions of a Go binary's text, by what Capstone says it does to its operand."""
+    with binary("hello-1.27.3").open("rb") as file:
+        text = ELFFile(file).get_section_by_name(".text").data()[: 400 << 10]
+    disassembler = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    disassembler.skipdata = disassembler.detail = True
+    both = capstone.CS_AC_READ | capstone.CS_AC_WRITE
+    found, wrong = 0, []
+    for instruction in disassembler.disasm(text, 0):
+        if not instruction.id or instruction.bytes[0] in (0x62, 0xC4, 0xC5):
+            continue
+        operands = [operand for operand in instruction.operands if operand.type == capstone.x86.X86_OP_MEM]
+        # Capstone has CMPXCHG as one that only reads.
+        expected = any(operand.access == both for operand in operands) or instruction.mnemonic.endswith("cmpxchg")
+        found += expected
+        if rewrites(bytes(instruction.bytes)) != expected:
+            wrong.append(str(instruction))
+
+    assert wrong == []
+    assert found > 100

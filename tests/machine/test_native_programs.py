@@ -131,6 +131,19 @@ def test_processes_do_what_they_do_natively(tmp_path: Path) -> None:
     assert here.splitlines() == there.splitlines()
 
 
+def test_faults_of_instructions_that_read_and_write() -> None:
+    """To one place in memory: which signal, and whether it was to be written, by what is mapped there."""
+    path = compile_program(store.ROOT / "tests" / "native" / "rewriting.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+
+    outcome, here = run_static(path)
+
+    assert outcome.exit_status == 0, outcome
+    assert there.count("error 0x6") > 150
+    assert there.count("error 0x4") > 50
+    assert here.splitlines() == there.splitlines()
+
+
 def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     """SIGBUS, not SIGSEGV, where permissions would let it be; pages come and go with the file."""
     path = compile_program(store.ROOT / "tests" / "native" / "pastend.c", base=("-static", "-O1", "-w"))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from emu.image import elf
+from emu.machine.decode import whole
 from emu.machine.machine import Machine
-from emu.machine.pageend import whole
 from fixtures import store
 from fixtures.native import compile_program
 from tests.machine.test_native_programs import Program, host_world
