@@ -71,7 +71,7 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
 def leave(k: Kernel) -> None:
     """Write back what living processes stored into mappings of files, as the run is over, however it ended.
 
-    They are of interest where such a file is the host's (:mod:`syscalls.tree.through`).
+    They are of interest where such a file is the host's (:mod:`syscalls.tree.throughfile`).
     """
     for process in k.processes.values():
         if process.ended is None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from syscalls.kernel import Kernel
     from syscalls.tasks import Task
     from syscalls.tree import Node
+    from syscalls.tree.keeper import Keeper
     from syscalls.tree.store import Store
-    from syscalls.tree.through import Keeper
 
 KEEP = -1  # uid and gid: chown(2)
 NS = 1_000_000_000
@@ -49,9 +49,9 @@ def keeper_of(k: Kernel, node: Node) -> Store | Keeper:
         raise SyscallError(EPERM)
     if not any(writable for _, _, writable in k.world.binds):
         return k.tree.store
-    from syscalls.tree import through
+    from syscalls.tree import keeper
 
-    return through.keeper_of(node) or k.tree.store
+    return keeper.keeper_of(node) or k.tree.store
 
 
 # Permissions and owners

@@ -39,7 +39,8 @@ def node_for(host: str, guest: str, writable: bool, store: Store) -> Node:
     """What stands at *guest*; raise WorldError as :func:`root_of` does."""
     root = root_of(host, guest)
     if writable:
-        from syscalls.tree.through import Keeper, through
+        from syscalls.tree.keeper import Keeper
+        from syscalls.tree.through import through
 
         status = root.status(())
         assert status is not None

@@ -319,3 +319,18 @@ def test_a_file_is_mapped_as_it_is_by_then(through: Bound) -> None:
         through.g.mem.write(at, b"A")
         assert through.g.call(MUNMAP, at, 4096) == 0
         assert (through.inner / "file").read_bytes() == b"A" + text[1:]
+
+
+def test_stores_do_not_bring_back_what_others_cut_off(through: Bound) -> None:
+    """A page behind the end of the file by now is nobody's, and one at its end is written up to there."""
+    (through.inner / "file").write_bytes(b"." * 9000)
+    fd = through.do(OPEN, "/b/file", abi.O_RDWR, 0)
+    at = through.g.call(MMAP, 0, 9000, abi.PROT_READ | abi.PROT_WRITE, abi.MAP_SHARED, fd, 0)
+    os.truncate(through.inner / "file", 4200)
+    for offset in (10, 4190, 4500, 8500):
+        through.g.mem.write(at + offset, b"#")
+
+    assert through.g.call(MUNMAP, at, 9000) == 0
+    content = (through.inner / "file").read_bytes()
+    assert len(content) == 4200
+    assert [offset for offset, byte in enumerate(content) if byte == ord("#")] == [10, 4190]
