@@ -110,7 +110,7 @@ class Target:
         self._begin_at, self._stop_at = entry_of(image, begin), entry_of(image, until)
         self.world = replace(world, limits=_at_most(world.limits), memory=_small(world.memory))
         know_files(file.path for file in world.files if file.content is not None)
-        self._constants = Constants(image)
+        self._constants, self._release = Constants(image), image.release
         self._patience: Counter[tuple[str, ...]] = Counter()
         self._hangs: Counter[tuple[str, ...]] = Counter()
         self._throws: Counter[tuple[str, ...]] = Counter()
@@ -385,7 +385,7 @@ class Target:
             plan=plan,
             tier=tier,
             world=self._full,
-            release=self.image.release,
+            release=self._release,
             outcome=outcome,
             values=values or {},
             coverage=self._coverage(),

@@ -114,7 +114,9 @@ class Engine:
         self.counter.repeat_in_bulk()
         if not profiled:
             self.counter.count_totals_only()
-        self._watcher: Any = counting if accel.native() else None
+        native = accel.native()
+        self._watcher: Any = counting if native else None
+        self._read_natively: Any = native.read_registers if native else None  # in a tenth of the time
         self._chains = False
         if self._watcher:
             self._watcher.on_watched(ctypes.cast(self._block_callback, ctypes.c_void_p).value)
@@ -166,6 +168,9 @@ class Engine:
 
     def read(self, name: str) -> int:
         """One register's value."""
+        if self._read_natively:
+            (found,) = self._read_natively(self.handle.value, (REG[name],))
+            return int(found)
         value = ctypes.c_uint64()
         check(self._library.uc_reg_read(self.handle, REG[name], ctypes.byref(value)), name)
         return value.value

@@ -487,7 +487,7 @@ class Machine:
             self._signals.fault(self.kernel, self.task, UNDEFINED, 0)
             return None
         if until and pc == until:
-            return Outcome("reached", f"reached {name or hex(until)}", pc, at=name)
+            return Outcome("reached", f"reached {name or hex(until)}", pc, name, None, None, None)  # the quick way
         if self._limit is not None and self.total() >= self._limit:
             return used_up(self.world.limits, self.total(), pc)
         if self.counter.limit_reached():
