@@ -54,9 +54,10 @@ class Task:
     def copy(self) -> Task:
         """Return an independent copy."""
         twin = Task.__new__(Task)
-        twin.become(self)
+        take_over(twin, self)
         return twin
 
     def become(self, other: Task) -> None:
         """Take over every value of *other*."""
-        take_over(self, other)
+        if self != other:  # mostly they are the same, which takes a quarter of the time to see
+            take_over(self, other)

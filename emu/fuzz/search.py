@@ -26,11 +26,12 @@ from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
 
-TURN, SHORT_TURN = 32, 4  # runs; fewer for a plan whose run takes many instructions
+TURN, SHORT_TURN = 32, 4  # runs of the length of the unchanged one; more that are shorter, fewer that are longer
+FIXED = 0.4  # of such a run's time it takes to begin and to judge one of any length
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
 PROMISING_SHARE = 0.6  # of the turns; there are few such plans, and they lead on
-LATE_SHARE = 0.7  # of the turns change nothing before some call ...
-PROMISING_LATE_SHARE, WHOLE_TURNS = 0.4, 2  # ... of those of promising plans fewer, and of their first turns none
+LATE_SHARE = 0.8  # of the turns change nothing before some call ...
+PROMISING_LATE_SHARE, WHOLE_TURNS = 0.5, 2  # ... of those of promising plans fewer, and of their first turns none
 FEW_HINTS, FIRST_PLACES = 16, 32  # what is tried at all places of a file is few numbers, at its first places
 OWN_FILES_SHARE = 0.7  # how often a file of the program's own is changed, where there is one
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
@@ -165,7 +166,6 @@ class Search:
     def _begin_turn(self, parent: Entry) -> None:
         rng, calls = self._rng, len(parent.sites.calls)
         self._parent = parent
-        runs = max(min(TURN * self.entries[0].cost // max(parent.cost, 1), TURN), SHORT_TURN)
         parent.turns += 1
         # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
         # start-up gets its share.  Not the first ones of a plan that has shown the way to new code.
@@ -173,9 +173,18 @@ class Search:
         late = calls and rng.random() < share
         self._since = rng.randrange(calls) if late else 0
         self._sites = parent.sites.since(self._since) if self._since else parent.sites
-        self._turn = [self._untried() for _ in range(runs)]
-        if runs > SHORT_TURN:
+        self._turn = [self._untried() for _ in range(self._length(parent))]
+        if len(self._turn) > SHORT_TURN:
             self.target.follow(parent.plan, parent.sites, self._turn)
+
+    def _length(self, parent: Entry) -> int:
+        # How many runs a turn has: all take about as long.
+        length = parent.cost / max(self.entries[0].cost, 1)
+        if self._since:
+            length *= 1 - self._since / len(parent.sites.calls)
+        else:
+            length = max(length, 1.0)  # those that end early are not worth more
+        return max(int(TURN / (FIXED + (1 - FIXED) * length)), SHORT_TURN)
 
     def finish(self) -> None:
         """Keep what is still to be made small."""

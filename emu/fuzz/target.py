@@ -35,7 +35,7 @@ from syscalls.numbers import NUMBERS
 from syscalls.world import File, Limits, Memory, World
 
 OSINIT = "runtime.osinit"
-QUICK = 2_000_000  # instructions more than the unchanged run takes: some 6 ms
+QUICK = 1_000_000  # instructions more than the unchanged run takes: some 3 ms
 FULL = 100_000_000  # instructions of a run that is looked at closely: some 0.3 s; 8,192 Ps take 50 million
 TRAPS = 20_000
 MEMORY = 256 << 20  # bytes that a guest may touch; the unchanged run touches some 6 MiB
@@ -115,6 +115,7 @@ class Target:
         self._hangs: Counter[tuple[str, ...]] = Counter()
         self._throws: Counter[tuple[str, ...]] = Counter()
         self._listening = self._cuts_throws = False
+        self._stack: tuple[str, ...] = ()  # of a throw that is being printed
         self._prepare()
 
     def _prepare(self) -> None:
@@ -303,11 +304,13 @@ class Target:
         self._set_out(plan, self._followed)
         machine.world = world
         machine.before_call, self._listening = self._has_said_it if self._cuts_throws else None, True
+        self._stack = ()
         outcome = self._run_on()
         machine.before_call = None
         if outcome.kind == "reached" and outcome.at != self.until:
             self._cuts.add(machine.pc)
             return replace(outcome, kind=SLOW)
+        self._stack = ()  # that of a throw which was printed on says nothing of the end
         return outcome
 
     def _run_on(self) -> Outcome:
@@ -330,8 +333,8 @@ class Target:
         if thrown is None:
             return False
         self._listening = False
-        stack = unwind.bootstrap(unwind.functions(self.machine, self.image))
-        key = (CHANGING.sub("N", thrown.group(1)), *stack)
+        self._stack = tuple(unwind.functions(self.machine, self.image))
+        key = (CHANGING.sub("N", thrown.group(1)), *unwind.bootstrap(list(self._stack)))
         self._throws[key] += 1
         return self._throws[key] > CONFIRMATIONS and self._throws[key] % STILL_PRINTED != 0
 
@@ -364,7 +367,7 @@ class Target:
             # Models judge start-up by what was answered in it; of a whole program that is long over.
             values=self._values.read() if reached and self.until != END else {},
             calls=tuple(machine.kernel.events[self._done :]),
-            stack=() if reached else tuple(unwind.functions(machine, self.image)),
+            stack=() if reached else self._stack or tuple(unwind.functions(machine, self.image)),
         )
 
     def _result(

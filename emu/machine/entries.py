@@ -38,6 +38,7 @@ class TablesState(NamedTuple):
     """What :meth:`PageTables.state` returns."""
 
     numbers: bytes  # of the tables' frames, packed as uint32
+    addresses: list[int]  # the same, as physical addresses
     contents: bytes
     tables: dict[int, int]
     frames: int

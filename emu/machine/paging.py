@@ -87,19 +87,18 @@ class PageTables:
         """Return the tables as they are; what the pages hold is not among it."""
         numbers = accel.pack([frame // PAGE for frame in self._table_frames])
         contents = accel.load_pages(self.ram.host_addr, numbers)
-        return TablesState(
-            numbers, contents, dict(self._tables), self.frames, self.budget.limit, self.new_code, self.code_version
-        )
+        counts, addresses = (self.frames, self.budget.limit), self._table_frames[:]
+        return TablesState(numbers, addresses, contents, dict(self._tables), *counts, self.new_code, self.code_version)
 
     def restore(self, state: TablesState) -> None:
         """Put back what :meth:`state` returned; frames that held tables and do no more are zero.
 
         The caller has all other frames and the engine's TLB to see to.
         """
-        before = [number * PAGE for number in memoryview(state.numbers).cast("I")]
-        for frame in set(self._table_frames).difference(before):
-            self.ram.bytes[frame : frame + PAGE] = ZEROS
-        self._table_frames[:] = before
+        if self._table_frames != state.addresses:
+            for frame in set(self._table_frames).difference(state.addresses):
+                self.ram.bytes[frame : frame + PAGE] = ZEROS
+            self._table_frames[:] = state.addresses
         accel.store_pages(self.ram.host_addr, state.numbers, state.contents)
         self._tables.clear()
         self._tables.update(state.tables)

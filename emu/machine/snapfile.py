@@ -145,6 +145,7 @@ def _put(machine: Machine, description: dict[str, Any], pages: bytes, path: Path
     next_frame, free, lost, shares = description["ram"]
     described = TablesState(
         numbers,
+        [int(number) * PAGE for number in tables["numbers"]],
         pages[:size],
         {int(number): int(table) for number, table in tables["tables"]},
         int(tables["frames"]),
