@@ -15,6 +15,7 @@ from operator import attrgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from dataclasses import dataclass, field, replace
     from typing import Any, Literal, NamedTuple, NoReturn, Protocol, TextIO, TypeAlias
 else:
@@ -29,6 +30,7 @@ __all__ = [
     "Protocol",
     "TextIO",
     "TypeAlias",
+    "copied",
     "dataclass",
     "field",
     "replace",
@@ -96,8 +98,17 @@ def _getstate(self: Any) -> tuple[Any, ...]:
 
 def take_over(self: Any, other: Any) -> None:
     """Give each field of *self* the value that *other*, of the same dataclass of this module's, has."""
-    for put, value in zip(self.__setters__, _getstate(other), strict=True):
-        put(self, value)
+    for put, value, mine in zip(self.__setters__, _getstate(other), _getstate(self), strict=True):
+        if value is not mine:  # most are the same
+            put(self, value)
+
+
+def copied(self: Any) -> Any:
+    """Return another object with the same values; of a dataclass of this module's, which may keep some to itself."""
+    kind: Any = type(self)
+    twin = kind.__new__(kind)
+    _setstate(twin, _getstate(self))
+    return twin
 
 
 def _repr(self: Any) -> str:
@@ -113,7 +124,7 @@ def _hash(self: Any) -> int:
     return hash(self.__values__(self))
 
 
-def _setstate(self: Any, state: list[Any]) -> None:
+def _setstate(self: Any, state: Sequence[Any]) -> None:
     for put, value in zip(self.__setters__, state, strict=True):
         put(self, value)
 

@@ -13,8 +13,8 @@ import gc
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from emu.boot.boot import END, FATAL_ERROR, MSTART, describe, entry_of, printed
 from emu.fuzz import unwind
@@ -55,8 +55,7 @@ CLOSE = 3  # runs that part within so many calls begin at the same snapshot, if 
 SYSCALL_SIZE = 2  # bytes of the instruction
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One run of *plan* in *world*.
 
     *tier*: whether Linux may answer so; a plan that is legal as such may not be in a run (see :func:`is_fair`).
@@ -303,10 +302,11 @@ class Target:
         machine = self.machine
         self._set_out(plan, self._followed)
         machine.world = world
-        machine.before_call, self._listening = self._has_said_it if self._cuts_throws else None, True
+        if self._cuts_throws:
+            machine.before_call, machine.before_nr, self._listening = self._has_said_it, WRITE, True
         self._stack = ()
         outcome = self._run_on()
-        machine.before_call = None
+        machine.before_call = machine.before_nr = None
         if outcome.kind == "reached" and outcome.at != self.until:
             self._cuts.add(machine.pc)
             return replace(outcome, kind=SLOW)
@@ -321,10 +321,10 @@ class Target:
             return replace(outcome, kind="reached", at=END)
         return outcome
 
-    def _has_said_it(self, nr: int, _args: tuple[int, ...]) -> bool:
-        # Within a run, before a call: whether it has thrown as others did, and is about to print a traceback, which
+    def _has_said_it(self, _nr: int, _args: tuple[int, ...]) -> bool:
+        # Within a run, before a write: whether it has thrown as others did, and is about to print a traceback, which
         # takes ten times the calls of all else.
-        if nr != WRITE or not self._listening:
+        if not self._listening:
             return False
         output = self.machine.kernel.output
         if not output or not output[-1][1].endswith(b"\n"):

@@ -93,8 +93,7 @@ class Machine:
         self._scheduler = self.kernel.scheduler
         self.contexts.clear()
         self.task = self.kernel.main
-        self._leaves = False  # the task on the engine is to make room
-        self._told = False  # it has signals to take before it runs on
+        self._leaves = self._told = False  # the task on the engine is to make room; it has signals to take first
         self._fault: Outcome | None = None  # what it is if the fault that just happened is fatal
         self._slice_end: int | None = None  # instructions after which it is to
         self._shares = False  # others could run in its place
@@ -108,6 +107,7 @@ class Machine:
         self._limit = work_limit(world.limits, self._pace, 0)
         self._fs_base = self._gs_base = 0
         self.before_call: CallFilter | None = None
+        self.before_nr: int | None = None  # of the only calls that it is asked about
         # An observer's: called with the task that ran and the instructions so far, before the next one is chosen.
         self.between: Callable[[int, int], None] | None = None
         # Another's: called with the task that ran and the one that is going to, nothing of which has happened yet.
@@ -186,7 +186,7 @@ class Machine:
         nr, args = rax & 0xFFFF_FFFF, (rdi, rsi, rdx, r10, r8, r9)
         task, kernel = self.task, self.kernel
         task.sp = sp
-        wanted = self.before_call
+        wanted = self.before_call if self.before_nr in (None, nr) else None
         if wanted is not None and self._held_call is None and wanted(nr, args):
             self._hold(nr, rip)
             return None

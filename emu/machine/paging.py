@@ -396,8 +396,8 @@ class PageTables:
         if found is None or found[2] == PROT_NONE:
             return False
         start, end, prot = found
-        low = max(start, addr // SLICE * SLICE)
-        high = min(end, (addr // SLICE + 1) * SLICE)
+        begin = addr // SLICE * SLICE
+        low, high = max(start, begin), min(end, begin + SLICE)
         at, size = 8 * (self.table(addr // SLICE) + (low // PAGE & 511)), (high - low) // PAGE * 8
         if self.ram.bytes[at : at + size].tobytes() == ZEROS[:size]:
             try:
@@ -423,10 +423,12 @@ class PageTables:
 
     def read(self, addr: int, size: int) -> bytes:
         """Return *size* bytes, as the guest may read them; raise :class:`GuestFault`."""
-        offset = addr % PAGE
-        if offset + size <= PAGE:
-            at = self._frame(addr, PRESENT) + offset if size else 0
-            return bytes(self.ram.bytes[at : at + size])
+        table, offset = self._tables.get(addr // SLICE), addr % PAGE
+        if table is not None and offset + size <= PAGE:
+            entry = self.ram.words[table + (addr // PAGE & 511)]
+            if entry & PRESENT:  # the common case
+                at = (entry & ADDRESS) + offset
+                return bytes(self.ram.bytes[at : at + size])
         parts = []
         while size > 0:
             count = min(size, PAGE - addr % PAGE)
@@ -438,10 +440,12 @@ class PageTables:
 
     def peek(self, addr: int, size: int) -> bytes:
         """Return what :meth:`read` would, but give no page a frame that the guest has not touched: for observers."""
-        entry = self.entry(addr)
-        if entry & PRESENT and addr % PAGE + size <= PAGE:  # the common case
-            at = (entry & ADDRESS) + addr % PAGE
-            return bytes(self.ram.bytes[at : at + size])
+        table, offset = self._tables.get(addr // SLICE), addr % PAGE
+        if table is not None and offset + size <= PAGE:
+            entry = self.ram.words[table + (addr // PAGE & 511)]
+            if entry & PRESENT:  # the common case
+                at = (entry & ADDRESS) + offset
+                return bytes(self.ram.bytes[at : at + size])
         parts = []
         while size > 0:
             count = min(size, PAGE - addr % PAGE)

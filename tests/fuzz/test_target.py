@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -318,7 +317,7 @@ def test_hints_are_what_the_code_compares_with(target: Target) -> None:
 
 def changed(result: Result, **values: object) -> list[str]:
     """Which functions the models blame when *values* stand in *result* in place of its own."""
-    return [wrong.function for wrong in wrong_values(replace(result, values=result.values | values))]
+    return [wrong.function for wrong in wrong_values(result._replace(values=result.values | values))]
 
 
 def test_models_find_wrong_values(target: Target) -> None:
