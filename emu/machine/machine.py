@@ -16,7 +16,7 @@ from emu.image.executable import Loadable
 from emu.machine import load as loader
 from emu.machine.base import Base, kept_frames
 from emu.machine.counting import Counter
-from emu.machine.decode import LONGEST, first_port_instruction
+from emu.machine.decode import first_port_instruction
 from emu.machine.engine import CPUID, RDTSCP, Engine
 from emu.machine.libunicorn import ERR_INSN_INVALID
 from emu.machine.limits import out_of_memory, used_up, work_limit
@@ -412,7 +412,7 @@ class Machine:
 
     def _fatal(self, vector: int, addr: int) -> Outcome:
         pc = self.pc
-        return self._signals.outcome(self.kernel, vector, addr, pc, self._code_at(pc, LONGEST))
+        return self._signals.outcome(self.kernel, vector, addr, pc)
 
     def _code_at(self, pc: int, size: int) -> bytes:
         at = self.pages.physical(pc)

@@ -69,8 +69,9 @@ class Signals:
         self._engine = engine
         self._frames = Frames(engine)
 
-    def outcome(self, kernel: Kernel, vector: int, addr: int, pc: int, code: bytes) -> Outcome:
-        """Return the outcome of a CPU exception at *pc*, where *code* is, if nobody handles it."""
+    def outcome(self, kernel: Kernel, vector: int, addr: int, pc: int) -> Outcome:
+        """Return the outcome of a CPU exception at *pc* if nobody handles it."""
+        code = self._code(kernel) if vector == UNDEFINED else b""
         return signalled(vector, addr, pc, code, vector == PAGE_FAULT and self._is_past_end(kernel, addr))
 
     def _is_past_end(self, kernel: Kernel, addr: int) -> bool:
@@ -103,6 +104,8 @@ class Signals:
     def fault(self, kernel: Kernel, task: Task, vector: int, addr: int) -> None:
         """Send *task* the signal of the CPU exception *vector*, with CR2 if it is a page fault."""
         error = self.error(kernel, vector)
+        if vector == PAGE_FAULT and addr >= abi.TASK_SIZE:
+            error |= PRESENT  # whatever lies there: sanitize_error_code, arch/x86/mm/fault.c
         cr2 = addr if vector == PAGE_FAULT else task.trap[2]
         task.trap = (vector, error, cr2)
         force(kernel, task, self._info(kernel, vector, addr))

@@ -178,6 +178,10 @@ static void come_and_go(void)
 		mprotect(second, PAGE, PROT_READ);
 		run("over the border, not executable", start);
 	}
+	start = put(BYTES(INC_RAX, 0x0f, 0x0b), 1);
+	run("an undefined instruction over the border, not executable", start);
+	allow_second(NULL);
+	run("an undefined instruction over the border", start);
 	start = put(BYTES(INC_RAX, 0x48, (char)0x8b, 0x16, INC_RAX, INC_COUNT), 0);
 	munmap(second, PAGE);
 	go_on = skip_three_and_map;

@@ -73,5 +73,9 @@ int main(void)
 	try_all("behind a file, to be read");
 	mmap(place, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, PAGE);
 	try_all("behind a file");
+	place = (char *)0x7ffffffff000;
+	try_all("behind all that can be mapped");
+	place = (char *)0xffff800000000000;
+	try_all("the kernel's");
 	return 0;
 }
