@@ -146,7 +146,7 @@ METHOD(blocks)
     int64_t sum = 0;
     for (uint32_t i = 0; i < e->n_records; i++) {
         Record *r = record_at(e, i);
-        sum += r->icount ? r->executions : 0;
+        sum += r->icount ? *r->executions : 0;
     }
     return PyLong_FromLongLong(sum);
 }
@@ -157,9 +157,9 @@ METHOD(profile)
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list && i < e->n_records; i++) {
         Record *r = record_at(e, i);
-        if (!r->icount || !r->executions)
+        if (!r->icount || !*r->executions)
             continue;
-        PyObject *entry = Py_BuildValue("(KiiL)", r->pc, r->icount, r->size, r->executions);
+        PyObject *entry = Py_BuildValue("(KiiL)", r->pc, r->icount, r->size, *r->executions);
         if (!entry || PyList_Append(list, entry))
             Py_CLEAR(list);
         Py_XDECREF(entry);
@@ -170,8 +170,8 @@ METHOD(profile)
 METHOD(reset)
 {
     ENGINE;
-    for (uint32_t i = 0; i < e->n_records; i++)
-        record_at(e, i)->executions = 0;
+    for (uint32_t i = 0; i < n_chunks(e); i++)
+        memset(counts_of(e, i), 0, n_records_in(e, i) * sizeof(int64_t));
     begin_at(e, 0);
     Py_RETURN_NONE;
 }
@@ -187,8 +187,8 @@ METHOD(state)
     if (!state)
         return PyErr_NoMemory();
     state[0] = instructions(e) + e->current->icount;
-    for (uint32_t i = 0; i < n; i++)
-        state[1 + i] = record_at(e, i)->executions;
+    for (uint32_t i = 0; n && i < n_chunks(e); i++)
+        memcpy(state + 1 + i * RECORDS_A_CHUNK, counts_of(e, i), n_records_in(e, i) * sizeof *state);
     PyObject *result = PyBytes_FromStringAndSize((char *)state, size);
     free(state);
     return result;
@@ -208,8 +208,13 @@ METHOD(restore)
     Py_ssize_t n = size / (Py_ssize_t)sizeof *state - 1;
     if (n < 0 || n > (Py_ssize_t)e->n_records)
         return PyErr_Format(PyExc_ValueError, "no state of this counter");
-    for (uint32_t i = 0; !e->totals_only && i < e->n_records; i++)
-        record_at(e, i)->executions = (Py_ssize_t)i < n ? state[1 + i] : 0;
+    for (uint32_t i = 0; !e->totals_only && i < n_chunks(e); i++) {
+        int64_t *counts = counts_of(e, i);
+        Py_ssize_t all = n_records_in(e, i), known = n - (Py_ssize_t)i * RECORDS_A_CHUNK;
+        known = known < 0 ? 0 : known < all ? known : all;
+        memcpy(counts, state + 1 + i * RECORDS_A_CHUNK, (size_t)known * sizeof *state);
+        memset(counts + known, 0, (size_t)(all - known) * sizeof *state);
+    }
     begin_at(e, state[0]);
     Py_RETURN_NONE;
 }
@@ -231,7 +236,7 @@ METHOD(executed)
     if (!times)
         return PyErr_NoMemory();
     for (uint32_t i = 0; i < e->n_records; i++) {
-        int64_t ran = record_at(e, i)->executions - ((Py_ssize_t)i < n ? state[1 + i] : 0);
+        int64_t ran = counts_of(e, i / RECORDS_A_CHUNK)[i % RECORDS_A_CHUNK] - ((Py_ssize_t)i < n ? state[1 + i] : 0);
         times[i] = ran < 0 ? 0 : ran > 255 ? 255 : (uint8_t)ran;
     }
     PyObject *result = PyBytes_FromStringAndSize((char *)times, e->n_records);

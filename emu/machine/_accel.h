@@ -7,7 +7,7 @@
  *   - gen_intermediate_code: a block is at most MAX_BLOCK instructions, so that block boundaries do not depend on how
  *     many operations the engine emits for one; when its translation ends, its length is known and patched in.
  *   - tcg_gen_callN: the engine opens each block with a call that asks whether to stop.  In its place stand
- *         record->executions += 1 (where a profile is wanted); current = record; lane -= record->icount;
+ *         *record->executions += 1 (where a profile is wanted); current = record; lane -= record->icount;
  *     and a branch to the call, which now lies behind the block, if lane < 0: for a due stop, for a lane that needs a new
  *     share of what may still run, and for blocks that end in a repeated string instruction.
  *   - check_exit_request: the same question after each load and store is dropped, but not behind UC_HOOK_CODE hooks.
@@ -66,7 +66,7 @@ static const int64_t NO_LIMIT = INT64_C(1) << 60, DUE = INT64_C(1) << 58;
 
 /* What translated blocks of the same place, length and instructions share; never moves. */
 typedef struct {
-    int64_t executions;     /* whole ones */
+    int64_t *executions;    /* whole ones; side by side with those of the records before and after */
     uint64_t pc;
     const uint8_t *lengths; /* of each instruction, in bytes */
     uint16_t size;          /* bytes */
@@ -101,6 +101,7 @@ typedef struct Engine {
     int64_t rep_at;    /* ... and the instructions charged at that time */
     void *uc, *cpu, *env;
     Record **chunks;
+    int64_t idle_count;
     uint32_t n_records, *index, index_size; /* a hash of records: number + 1, or 0 */
     uint64_t stored[1 << 10]; /* a bit for each hash of a page's number: such a page was in the TLB to be stored into */
     uint64_t *watched;    /* a hash of addresses; 0 is a free place, FORGOTTEN one that was taken */
@@ -166,6 +167,14 @@ void *must(void *memory); /* aborts where it is NULL */
 static inline Record *record_at(const Engine *e, uint32_t i)
 {
     return &e->chunks[i / RECORDS_A_CHUNK][i % RECORDS_A_CHUNK];
+}
+/* The executions of a chunk's records, which lie behind them: 4,000 are read and restored in every run of a fuzzer. */
+static inline int64_t *counts_of(const Engine *e, uint32_t chunk) { return (int64_t *)(e->chunks[chunk] + RECORDS_A_CHUNK); }
+static inline uint32_t n_chunks(const Engine *e) { return (e->n_records + RECORDS_A_CHUNK - 1) / RECORDS_A_CHUNK; }
+static inline uint32_t n_records_in(const Engine *e, uint32_t chunk)
+{
+    uint32_t left = e->n_records - chunk * RECORDS_A_CHUNK;
+    return left < RECORDS_A_CHUNK ? left : RECORDS_A_CHUNK;
 }
 Record *find_record(Engine *e, const Record *like);
 int number_of(const Record *r, uint64_t pc);

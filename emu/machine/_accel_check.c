@@ -13,7 +13,7 @@ static int64_t executions_at(Engine *e, uint64_t pc, int icount)
     int64_t sum = 0;
     for (uint32_t i = 0; i < e->n_records; i++) {
         Record *r = record_at(e, i);
-        sum += r->pc == pc && r->icount == icount ? r->executions : 0;
+        sum += r->pc == pc && r->icount == icount ? *r->executions : 0;
     }
     return sum;
 }

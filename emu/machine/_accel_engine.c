@@ -14,7 +14,7 @@ uintptr_t library_begin, library_end;
 void *newest_cpu;
 Engine *engines;
 static Engine *running; /* whose translated code runs, innermost */
-enum { SIZE_OF_CHUNK = RECORDS_A_CHUNK * sizeof(Record) };
+enum { SIZE_OF_CHUNK = RECORDS_A_CHUNK * (sizeof(Record) + sizeof(int64_t)) };
 
 /* Records */
 
@@ -90,7 +90,7 @@ Record *find_record(Engine *e, const Record *like)
         }
         Record *r = record_at(e, n);
         *r = *like;
-        r->executions = 0;
+        r->executions = counts_of(e, n / RECORDS_A_CHUNK) + n % RECORDS_A_CHUNK;
         r->lengths = keep_lengths(e, like->lengths, like->icount);
         *slot = e->n_records = n + 1;
     }
@@ -200,7 +200,7 @@ int number_of(const Record *r, uint64_t pc)
 void leave_block(Engine *e, int n)
 {
     Record *whole = e->current, part = *whole;
-    whole->executions--;
+    --*whole->executions;
     e->lanes[0] += whole->icount - n;
     part.icount = (uint8_t)n;
     part.rep = part.string = 0; /* so that it equals the same part of a block that ends in another way */
@@ -208,7 +208,7 @@ void leave_block(Engine *e, int n)
     for (int i = 0; i < n; i++)
         part.size += part.lengths[i];
     if (n && !e->totals_only)
-        find_record(e, &part)->executions++;
+        ++*find_record(e, &part)->executions;
     e->rep_pc = 0;
     idle(e, part.pc + part.size);
 }
@@ -216,11 +216,11 @@ void leave_block(Engine *e, int n)
 /* Tells the watcher of a block that is charged already; to it the block has not begun. */
 static void tell_watcher(Engine *e, Record *r)
 {
-    r->executions--;
+    --*r->executions;
     e->lanes[0] += r->icount;
     idle(e, r->pc);
     e->at_watched(e->uc, r->pc, r->size, NULL);
-    r->executions++;
+    ++*r->executions;
     e->lanes[0] -= r->icount; /* whatever that makes of it, at_block_start() spreads anew */
     e->current = r;
 }
@@ -237,7 +237,7 @@ static void at_block_start(Engine *e)
         uint64_t count = ((uint64_t *)e->env)[ENV_RCX], last = r->pc + r->size - r->lengths[r->icount - 1];
         bool from_itself = r->icount == 1 && e->rep_pc == r->pc && e->rep_at == before;
         if (from_itself && !(r->rep == 2 ? (uint32_t)count : count)) {
-            r->executions--;
+            --*r->executions;
             e->lanes[0] += 1;
             if (!e->due)
                 spread(e, left(e));
@@ -246,7 +246,7 @@ static void at_block_start(Engine *e)
         }
         if (from_itself && r->string && e->bulk && !watched && !e->stop_wanted && !e->exiting) {
             int64_t n = iterate(e, r, e->limit + (e->due ? LANES * DUE : 0) - before);
-            r->executions += n;
+            *r->executions += n;
             e->lanes[0] -= n;
             before += n;
         }
@@ -365,6 +365,7 @@ Engine *new_engine(void *uc, size_t cpu_offset)
     e->limit = NO_LIMIT;
     spread(e, NO_LIMIT);
     e->exit_index = -1;
+    e->idle.executions = &e->idle_count;
     idle(e, 0);
     e->next = engines;
     return engines = e;
@@ -376,7 +377,7 @@ void free_engine(Engine *e)
     while (*link != e)
         link = &(*link)->next;
     *link = e->next;
-    for (uint32_t i = 0; i * RECORDS_A_CHUNK < e->n_records; i++)
+    for (uint32_t i = 0; i < n_chunks(e); i++)
         munmap(e->chunks[i], SIZE_OF_CHUNK);
     for (size_t i = 0; i < e->n_blocks_of_lengths; i++)
         free(e->blocks_of_lengths[i]);

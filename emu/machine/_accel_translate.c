@@ -15,7 +15,7 @@ static struct {
     void *context, *check;
     void *ask, *go_on;     /* labels: of the call to *check*, which stands behind the block, and where that comes back to */
     bool hooked;
-    uint64_t *record, *icount, *threshold; /* constants to patch ... */
+    uint64_t *record, *count, *icount, *threshold; /* constants to patch ... */
     Op *load, *store;                      /* ... and operations with the lane's offset */
 } now;
 
@@ -182,11 +182,12 @@ static void emit_accounting(void *s, void *check)
     now.ask = own_gen_new_label_x86_64(s);
     now.go_on = own_gen_new_label_x86_64(s);
     if (!now.engine->totals_only) {
-        void *one = constant(s, 1, &ignored), *times = new_temp(s);
-        op3(s, OP_LD_I64, times, record, offsetof(Record, executions));
+        void *one = constant(s, 1, &ignored), *at = constant(s, 0, &now.count), *times = new_temp(s);
+        op3(s, OP_LD_I64, times, at, 0);
         op3(s, OP_ADD_I64, times, times, (uint64_t)(uintptr_t)one);
-        op3(s, OP_ST_I64, times, record, offsetof(Record, executions));
+        op3(s, OP_ST_I64, times, at, 0);
         own_tcg_temp_free_internal_x86_64(s, one);
+        own_tcg_temp_free_internal_x86_64(s, at);
         own_tcg_temp_free_internal_x86_64(s, times);
     }
     op3(s, OP_ST_I64, record, state, offsetof(Engine, current));
@@ -241,7 +242,7 @@ EXPORT void gen_intermediate_code_x86_64(void *cpu, Block *block, int max_insns)
     now.engine = e; /* also after a translation that a fetch fault left unfinished */
     now.n_starts = now.n_bytes = 0;
     now.after_hook = now.traps = false;
-    now.record = NULL;
+    now.record = now.count = NULL;
     now.block = block;
     now.direct = false;
     now.exits = 0;
@@ -250,6 +251,8 @@ EXPORT void gen_intermediate_code_x86_64(void *cpu, Block *block, int max_insns)
     if (e && now.record) {
         Record *r = finished_record(block);
         *now.record = (uint64_t)(uintptr_t)r;
+        if (now.count)
+            *now.count = (uint64_t)(uintptr_t)r->executions;
         *now.icount = (uint64_t)-(int64_t)r->icount;
         *now.threshold = r->rep || !r->icount || is_watched(e, r->pc) ? (uint64_t)INT64_MAX : 0;
         now.load->args[2] = now.store->args[2] = lane_of(r);
