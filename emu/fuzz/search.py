@@ -26,7 +26,7 @@ from emu.fuzz.sites import Sites
 from emu.fuzz.target import Result
 from syscalls.abi import MAP_FIXED
 
-TURN, SHORT_TURN = 32, 4  # runs of the length of the unchanged one; more that are shorter, fewer that are longer
+TURN, SHORT_TURN = 48, 4  # runs of the length of the unchanged one; more that are shorter, fewer that are longer
 FIXED = 0.4  # of such a run's time it takes to begin and to judge one of any length
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
 PROMISING_SHARE = 0.6  # of the turns; there are few such plans, and they lead on
