@@ -94,7 +94,7 @@ def _opened(k: Kernel, dirfd: int, path: bytes, flags: int) -> FileNode:
     if not path:
         if not flags & abi.AT_EMPTY_PATH:
             raise SyscallError(ENOENT)
-        found = k.files.get(dirfd).node
+        found = find(k, dirfd, b".") if dirfd == abi.AT_FDCWD else k.files.get(dirfd).node
     else:
         found = find(k, dirfd, path, follow=not flags & abi.AT_SYMLINK_NOFOLLOW)
     if isinstance(found, Link):

@@ -121,6 +121,7 @@ static void running(void)
 	CHILD(show[1] = "8"; execveat(open("/proc/self/exe", O_PATH), "", show, env, AT_EMPTY_PATH));
 	WAIT();
 	S(execveat(AT_FDCWD, "", show, env, 0));
+	S(execveat(AT_FDCWD, "", show, env, AT_EMPTY_PATH));
 	if (!(made = vfork())) {
 		show[1] = "9";
 		execve("/proc/self/exe", show, env);
