@@ -9,7 +9,9 @@ from collections.abc import Callable
 from emu.run.decoded import Peek, arguments
 from emu.run.decoded import result as explained
 from emu.run.names import full_signal
+from emu.run.restarts import FRAME_SIZE, interrupted, returned
 from emu.run.siginfos import siginfo
+from emu.run.structures import signal_set
 from syscalls.abi import SIGCHLD
 from syscalls.errno import NUMBERS
 from syscalls.events import SyscallEvent
@@ -70,7 +72,15 @@ class Strace:
         if row is not None:
             call = f"{event.name}({arguments(event, row, self._peek)})"
             shown = explained(event, row, self._peek, shown)
-        if row is not None and row.result == NEVER:
+        broken = interrupted(event)
+        frame = self._peek(self._inside.sp, FRAME_SIZE) if self._inside and event.name == "rt_sigreturn" else None
+        if broken is not None:
+            shown = f"? {broken}"
+        elif frame is not None:
+            shown, errno, mask = returned(frame)
+            shown += f" {errno} ({os.strerror(NUMBERS[errno])})" if errno else ""
+            call = f"rt_sigreturn({{mask={signal_set(mask)}}})"
+        elif row is not None and row.result == NEVER:
             shown = "?"
         elif event.errno:
             shown += f" ({os.strerror(NUMBERS[event.errno])})"

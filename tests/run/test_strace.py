@@ -134,6 +134,34 @@ def test_signals_and_ends(tmp_path: Path, argument: tuple[str, ...]) -> None:
     assert ours == theirs
 
 
+def test_calls_that_signals_interrupt(tmp_path: Path) -> None:
+    """When each of them is made again, and what the return from the handler brings back."""
+    program = compile_program(store.ROOT / "tests" / "native" / "interrupted.c", base=("-static", "-O1", "-w"))
+    names = (
+        "read",
+        "recvfrom",
+        "pause",
+        "rt_sig",
+        "nanosleep",
+        "clock_n",
+        "poll",
+        "ppoll",
+        "select",
+        "pselect6",
+        "futex",
+        "epoll_w",
+    )
+
+    def shown(lines: list[str]) -> list[str]:
+        kept = [line for line in lines if line.startswith(names) and "rt_sigaction" not in line]
+        return [re.sub(r"0x[0-9a-f]+|0x\w+, NULL|(, )\{tv_sec=0, tv_nsec=\d+\}", r"\1X", line) for line in kept]
+
+    theirs, ours = shown(native(tmp_path, program)), shown(emulated(tmp_path, program))
+
+    assert sum("ERESTART" in line for line in theirs) > 15
+    assert [line.replace("(0, X, NULL", "(0, [], NULL") for line in theirs] == ours
+
+
 def test_a_signal_that_comes_in_a_call_is_shown_behind_it(tmp_path: Path) -> None:
     """As it is taken on the way back; a call that ends the thread stands before its end."""
     source = store.ROOT / "tests" / "native" / "straced.c"
