@@ -176,6 +176,15 @@ def rewrites(code: bytes) -> bool:
     return bool(digit & (_REWRITES_0F if two else _REWRITES).get(opcode, 0))
 
 
+def branch(code: bytes) -> tuple[str, int]:
+    """What the instruction *code* is of "ret", "call" and "jmp", near and not to a fixed place, and what RET drops."""
+    at = _opcode_at(code, 0)
+    if code[at] in (0xC2, 0xC3):
+        return "ret", int.from_bytes(code[at + 1 : at + 3], "little")
+    kind = code[at + 1] >> 3 & 7 if code[at] == 0xFF else 0
+    return {2: "call", 4: "jmp"}.get(kind, ""), 0
+
+
 def first_port_instruction(code: bytes) -> int:
     """The offset of the first IN, OUT, INS or OUTS of *code*; 0 if there is none."""
     at = 0

@@ -411,8 +411,7 @@ class Machine:
             self.counter.request_stop()
 
     def _fatal(self, vector: int, addr: int) -> Outcome:
-        pc = self.pc
-        return self._signals.outcome(self.kernel, vector, addr, pc)
+        return self._signals.outcome(self.kernel, vector, addr)
 
     def _code_at(self, pc: int, size: int) -> bytes:
         at = self.pages.physical(pc)

@@ -5,6 +5,7 @@ The kernel decides what is delivered (:mod:`syscalls.delivery`); here it is done
 
 from __future__ import annotations
 
+from emu.machine.astray import take_back
 from emu.machine.decode import LONGEST, lengths, rewrites, whole
 from emu.machine.engine import Engine
 from emu.machine.fxsave import BadState
@@ -69,8 +70,11 @@ class Signals:
         self._engine = engine
         self._frames = Frames(engine)
 
-    def outcome(self, kernel: Kernel, vector: int, addr: int, pc: int) -> Outcome:
-        """Return the outcome of a CPU exception at *pc* if nobody handles it."""
+    def outcome(self, kernel: Kernel, vector: int, addr: int) -> Outcome:
+        """Return the outcome of the CPU exception that has just happened, if nobody handles it; RIP is at it then."""
+        if vector == GENERAL_PROTECTION:
+            take_back(self._engine, kernel.mem)
+        pc = self._engine.read("rip")
         code = self._code(kernel) if vector == UNDEFINED else b""
         return signalled(vector, addr, pc, code, vector == PAGE_FAULT and self._is_past_end(kernel, addr))
 

@@ -44,7 +44,7 @@ SIGNALS = {  # name: (signal, message, pc)
     "cli": (SEGV, GP, START),
     "in": (SEGV, GP, START + 1),
     "outsb": (SEGV, GP, START + 3),
-    "jump out of the address space": (SEGV, GP, 1 << 63),
+    "jump out of the address space": (SEGV, GP, AFTER_MOV),
     "store out of the address space": (SEGV, GP, AFTER_MOV),
     "mov cr3": (SEGV, GP, START),
     "wrmsr": (SEGV, GP, START),

@@ -144,6 +144,19 @@ def test_faults_of_instructions_that_read_and_write() -> None:
     assert here.splitlines() == there.splitlines()
 
 
+def test_jumps_to_where_no_address_can_be() -> None:
+    """The fault is at the jump, with the stack as it was before it; at the target where that could be an address."""
+    path = compile_program(store.ROOT / "tests" / "native" / "astray.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+
+    outcome, here = run_static(path)
+
+    assert outcome.exit_status == 0, outcome
+    assert there.count("trap 13 error 0 at +0 rsp +0") == 4 * 7
+    assert there.count("there") > 20
+    assert here.splitlines() == there.splitlines()
+
+
 def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
     """SIGBUS, not SIGSEGV, where permissions would let it be; pages come and go with the file."""
     path = compile_program(store.ROOT / "tests" / "native" / "pastend.c", base=("-static", "-O1", "-w"))
