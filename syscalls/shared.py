@@ -4,13 +4,14 @@ The pages of a mapping are copies of the file's, so the two are brought together
 file is read, written or resized by a call, before a mapping goes or changes its permissions, and by msync.  A page of a
 mapping that differs from the file's was stored to by the guest, as everything that calls write is put into all mappings
 at once.  Shared mappings of the same part of a file have the same pages, and see each other at once; where two show
-different parts, of which some pages are the same, they do not between calls.  A private mapping keeps what it had when
-it was made, but for pages behind the file's end: those come and go with it.
+different parts, of which some pages are the same, they do not between calls.  A page of a private mapping follows the
+file until somebody stores into it, which is told by what it holds: one that has the file's bytes counts as untouched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from syscalls.errno import SyscallError
 from syscalls.guest import PAGE, PROT_WRITE, GuestFault
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from syscalls.tree.stored import StoredFile
 
     Range = tuple[AddressSpace, int, int]  # of addresses, the last one not among them
+    Clean = list[tuple[AddressSpace, int, int, int]]  # untouched pages: address, permissions, place in the file
     Placed = dict[int, tuple[GuestMemory, int]]  # pages of a file, by offset: a memory and an address that show it
 
 
@@ -111,6 +113,7 @@ def pull(node: StoredFile, apart: Range | None = None) -> None:
     if node.pages is None:
         return  # no mapping of it can be written
     before: dict[int, bytes] = {}
+    clean: Clean = []
     failed: SyscallError | None = None
     for space, area in mapped(node, apart):
         size = min(area.end - area.start, node.length - area.offset + PAGE - 1 & -PAGE)
@@ -123,7 +126,10 @@ def pull(node: StoredFile, apart: Range | None = None) -> None:
             number, page = (area.offset + start) // PAGE, data[start : start + PAGE]
             old = before.get(number, node.page(number))
             if page != old:
-                page = page if number not in before else merged(node.page(number), old, page)
+                if number in before:
+                    page = merged(node.page(number), old, page)
+                else:
+                    clean += untouched(node, number * PAGE, PAGE)
                 before.setdefault(number, old)
                 try:
                     node.absorb(number, page)
@@ -131,6 +137,7 @@ def pull(node: StoredFile, apart: Range | None = None) -> None:
                     failed = failed or error
     for number in before:
         push(node, number * PAGE, PAGE)
+    show(node, clean)
     if failed is not None:
         raise failed
 
@@ -169,6 +176,26 @@ def place(space: AddressSpace, addr: int, data: bytes, prot: int, shared: tuple[
             space.mem.poke(here, page)
         if shared is not None:
             placed.setdefault(offset + start, (space.mem, here))
+
+
+def untouched(node: StoredFile, offset: int, size: int) -> Clean:
+    """Return the pages of private mappings that show *size* bytes of *node*, from *offset* on, before those change."""
+    low, high = offset & -PAGE, min(offset + size, node.size) + PAGE - 1 & -PAGE
+    found: Clean = []
+    for space, area in mappings(node, (0,)) if low < high else ():
+        for at in range(max(low, area.offset), min(high, area.offset + area.end - area.start), PAGE):
+            addr = area.start + at - area.offset
+            with suppress(GuestFault):  # of what cannot be read nobody can tell
+                if space.mem.read(addr, PAGE) == node.page(at // PAGE):
+                    found.append((space, addr, area.prot, at))
+    return found
+
+
+def show(node: StoredFile, clean: Clean) -> None:
+    """Let pages that were *clean* before *node* was changed have what it has now."""
+    for space, addr, prot, at in clean:
+        if at < node.size:
+            place(space, addr, node.page(at // PAGE), prot)
 
 
 def grown(node: StoredFile, before: int) -> None:

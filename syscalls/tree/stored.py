@@ -109,6 +109,7 @@ class StoredFile(FileNode):
         data = data[: max(MAX_SIZE - offset, 0)]
         if not data:
             raise SyscallError(EFBIG)
+        clean = self._clean(offset, len(data))
         done = 0
         while done < len(data):
             number, at = offset + done >> SHIFT, offset + done & PAGE - 1
@@ -128,15 +129,20 @@ class StoredFile(FileNode):
             pages[number] = page
             done += len(part)
         before, self.length = self.length, max(self.length, offset + done)
-        self._changed(offset, done, before)
+        self._changed(offset, done, before, clean)
         return done
 
-    def _changed(self, offset: int, size: int, before: int) -> None:
+    def _clean(self, offset: int, size: int) -> shared.Clean:
+        # What _changed is to be given, before so many bytes from *offset* on become others.
+        return shared.untouched(self, offset, size) if self.is_mapped else []
+
+    def _changed(self, offset: int, size: int, before: int, clean: shared.Clean) -> None:
         # So many bytes from *offset* on are others now; *before* was the size until then.
         self.store.written(self)
         if self.is_mapped:
             shared.push(self, offset, size)
             shared.grown(self, before)
+            shared.show(self, clean)
 
     def truncate(self, size: int) -> None:
         """Let the file be *size* bytes long."""
@@ -146,15 +152,17 @@ class StoredFile(FileNode):
             self._check_seals(F_SEAL_GROW if size > self.size else F_SEAL_SHRINK)
         self.settle()
         pages, before = self._own(keep=size > 0), self.length
+        clean = self._clean(size, 1) if size < before else []  # the page in which it ends
         if size < before:
             self._cut(pages, size)
         self.length = size
-        self._changed(min(before, size), abs(size - before), before)
+        self._changed(min(before, size), abs(size - before), before, clean)
         if self.is_mapped and size < before:
             shared.cut(self, size)
 
     def sync(self) -> None:
-        """Let what was written last, as far as anything in memory does."""
+        """Let what was written, and stored into mappings, last, as far as anything in memory does."""
+        self.settle()
 
     def _check_seals(self, needed: int) -> None:
         if self.seals and self.seals & needed:
@@ -180,13 +188,14 @@ class StoredFile(FileNode):
         pages.update(dict.fromkeys(missing, ZEROS))
         if not keep_size:
             self.length = max(self.length, offset + size)
-        self._changed(before, self.length - before, before)
+        self._changed(before, self.length - before, before, [])
 
     def punch(self, offset: int, size: int) -> None:
         """Let the range be a hole; FALLOC_FL_PUNCH_HOLE."""
         self._check_seals(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
         self.settle()
         pages, end = self._own(), offset + size
+        clean = self._clean(offset, size)
         for number in [n for n in pages if offset < n + 1 << SHIFT and n << SHIFT < end]:
             low, high = max(offset - (number << SHIFT), 0), min(end - (number << SHIFT), PAGE)
             if high - low == PAGE:
@@ -194,7 +203,7 @@ class StoredFile(FileNode):
                 self.store.used -= 1
             else:
                 pages[number] = pages[number][:low] + bytes(high - low) + pages[number][high:]
-        self._changed(offset, size, self.length)
+        self._changed(offset, size, self.length, clean)
 
     # Shared mappings (syscalls.shared)
 

@@ -154,6 +154,7 @@ class ThroughFile(Live, StoredFile):
         # The host's file is changed from *offset* on, *size* bytes of it: then its mappings are, too.
         found = self._settled_node()
         before = self.size if found is not None else 0
+        clean = shared.untouched(found, offset, size) if found is not None else []
         with failing():
             yield
         self._noted()
@@ -163,6 +164,7 @@ class ThroughFile(Live, StoredFile):
                 found.shown = {number: page for number, page in found.shown.items() if not first <= number <= last}
             shared.push(found, offset, size)
             shared.grown(found, before)
+            shared.show(found, clean)
             if self.size < before:
                 shared.cut(found, self.size)
 

@@ -91,6 +91,22 @@ def test_file_calls_do_what_they_do_natively(native: Callable[..., Path], tmp_pa
     assert {file.name for file in (tmp_path / "here").iterdir()} == left
 
 
+@pytest.mark.parametrize("through", [None, False, True], ids=["in memory", "over a bind", "through a bind"])
+def test_private_mappings_follow_their_file_until_they_are_stored_into(tmp_path: Path, through: bool | None) -> None:
+    """Page by page, whoever changes the file, and however."""
+    path = compile_program(store.ROOT / "tests" / "native" / "privately.c", base=("-static", "-O1", "-w"))
+    for folder in ("there", "here"):
+        (tmp_path / folder).mkdir()
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True, cwd=tmp_path / "there").stdout
+    binds = () if through is None else ((str(tmp_path / "here"), "/tmp/work", through),)
+
+    outcome, here = run_static(path, replace(host_world(), cwd="/tmp/work", binds=binds))
+
+    assert outcome.exit_status == 0, outcome
+    assert len(there.splitlines()) > 10
+    assert here.splitlines() == there.splitlines()
+
+
 @pytest.mark.parametrize("end", [None, 15, 9, 0], ids=["by itself", "by SIGTERM", "by SIGKILL", "by a limit"])
 def test_what_is_stored_into_mappings_of_bound_files_is_in_them(tmp_path: Path, end: int | None) -> None:
     """Whenever the program could tell, and in the host's files at its end, however that comes."""
