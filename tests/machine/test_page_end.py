@@ -22,8 +22,8 @@ ENGINES = pytest.mark.parametrize("accelerated", ["1", "0"], ids=["accelerated",
 PAGE, SECOND = 4096, 0x1000_0000_1000  # where in the program nothing can be executed
 
 
-def compiled(*flags: str) -> Path:
-    return compile_program(store.ROOT / "tests" / "native" / "pageend.c", flags, base=("-static", "-O1", "-w"))
+def compiled(*flags: str, name: str = "pageend") -> Path:
+    return compile_program(store.ROOT / "tests" / "native" / f"{name}.c", flags, base=("-static", "-O1", "-w"))
 
 
 def run(path: Path) -> dict[str, Any]:
@@ -79,6 +79,21 @@ def test_the_instructions_before_the_end_count(accelerated: str) -> None:
 def test_both_engines_count_alike() -> None:
     """In all, through some hundred faults."""
     assert told(compiled(), "1")["total"] == told(compiled(), "0")["total"]
+
+
+@pytest.mark.parametrize("begin", [1000, 4000])
+def test_random_code_that_ends_at_a_page_s_end(begin: int) -> None:
+    """200 programs, each twice, through all kinds of faults: as natively, and the same blocks with either engine."""
+    path = compiled(f"-DFROM={begin}", "-DCOUNT=200", name="randomcode")
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True, timeout=60).stdout
+
+    here = told(path, "1")
+
+    assert there.count(" 100000001000 rip ") > 100
+    assert there.count("back") > 100
+    assert here["said"].splitlines() == there.splitlines()
+    assert len(here["blocks"]) > 1000
+    assert told(path, "0") == here
 
 
 @pytest.mark.parametrize(
