@@ -37,6 +37,7 @@ from syscalls.world import File, Limits, Memory, World
 OSINIT = "runtime.osinit"
 QUICK = 1_000_000  # instructions more than the unchanged run takes: some 3 ms
 FULL = 100_000_000  # instructions of a run that is looked at closely: some 0.3 s; 8,192 Ps take 50 million
+FEW_MOVES = 3  # of code by mappings that went astray: where one does so, one run in a hundred will
 TRAPS = 20_000
 MEMORY = 256 << 20  # bytes that a guest may touch; the unchanged run touches some 6 MiB
 SLOW = "slow"
@@ -120,7 +121,7 @@ class Target:
     def _prepare(self) -> None:
         self.machine = Machine(self.image, self.world, profiled=True)
         if not self.settings:  # another World is another beginning, where chains end
-            self.machine.engine.chain_pages()
+            self.machine.engine.chain_pages(FEW_MOVES)
         self._values = Values(self.machine, self.image)
         self._nothing = self.machine.counter.state()
         self._cuts: set[int] = set()  # calls that runs were stopped before

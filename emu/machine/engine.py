@@ -23,6 +23,7 @@ from syscalls.light import Any
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
 CR4 = 0x620  # PAE OSFXSR OSXMMEXCPT
 GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{number}" for number in range(8, 16)))
+MOST_MOVES = 50  # of code, in a run, before jumps between pages are chained no more
 EMPTY = 0xFFFF  # the tag word of a floating-point unit with nothing in it
 CPUID, RDTSCP = INS["cpuid"], INS["rdtscp"]
 EFER, EFER_VALUE = 0xC000_0080, 0xD01  # NXE LMA LME SCE
@@ -117,7 +118,7 @@ class Engine:
         native = accel.native()
         self._watcher: Any = counting if native else None
         self._read_natively: Any = native.read_registers if native else None  # in a tenth of the time
-        self._chains = False
+        self._chains, self._moves_left = False, 0
         if self._watcher:
             self._watcher.on_watched(ctypes.cast(self._block_callback, ctypes.c_void_p).value)
         self._context, self._new = ctypes.c_void_p(), ctypes.c_void_p()
@@ -226,12 +227,14 @@ class Engine:
         """Drop all translated code; for when memory that held some was changed behind the engine's back."""
         self.uc.ctl_flush_tb()
 
-    def chain_pages(self) -> None:
+    def chain_pages(self, most_moves: int = MOST_MOVES) -> None:
         """Let translated code go on to a fixed place in another page without a look at what is mapped there.
 
         Looking takes 2 to 6 % of the time of Go's test binaries (measured).  From now on :meth:`code_moved` is to be
-        called when pages with code go or change, and :meth:`unchain` when there are several address spaces.
+        called when pages with code go or change, and :meth:`unchain` when there are several address spaces.  After
+        *most_moves* of those no more is chained: each costs all translations.
         """
+        self._moves_left = most_moves
         if self._watcher:
             self._watcher.chain_pages(True)
             self._chains = True
@@ -246,7 +249,11 @@ class Engine:
     def code_moved(self) -> None:
         """Take note that pages which held code do no more, or are other ones."""
         if self._chains:
-            self.forget_all_code()
+            self._moves_left -= 1
+            if self._moves_left > 0:
+                self.forget_all_code()
+            else:
+                self.unchain()
 
     # Hooks
 

@@ -13,6 +13,7 @@ import pytest
 
 from emu.image import elf
 from emu.machine import snapshot
+from emu.machine.engine import MOST_MOVES
 from emu.machine.machine import Machine
 from emu.machine.outcome import Outcome
 from fixtures import store
@@ -203,6 +204,27 @@ def test_code_in_another_page_is_what_is_there(chained: bool) -> None:
     here = b"".join(data for _, data in machine.kernel.output).decode()
     assert there.splitlines()[:3] == ["as it was: 1000", "mapped anew: 2000", "stored into: 3000"]
     assert here.splitlines() == there.splitlines()
+
+
+def test_where_code_moves_often_jumps_are_not_chained() -> None:
+    """Each move costs all translations; the program sees nothing of it."""
+    path = compile_program(store.ROOT / "tests" / "native" / "movesoften.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    machine.engine.chain_pages()
+    flushed = 0
+
+    def forget() -> None:
+        nonlocal flushed
+        flushed += 1
+        forget_all()
+
+    forget_all, machine.engine.forget_all_code = machine.engine.forget_all_code, forget  # type: ignore[method-assign]
+
+    assert machine.run().exit_status == 0
+    assert b"".join(data for _, data in machine.kernel.output).decode() == there
+    assert there == "200 times\n"
+    assert flushed <= MOST_MOVES + 5
 
 
 @pytest.mark.parametrize(("name", "last"), [("moved", "clone"), ("goneown", "exit_group")])
