@@ -103,9 +103,9 @@ def check(piece: Vma, advice: int) -> None:
     if advice in ANONYMOUS_ONLY and not anonymous:
         raise SyscallError(EINVAL)
     if advice == abi.MADV_REMOVE:
-        if anonymous:
+        if piece.backing is None:
             raise SyscallError(EINVAL)
-        if not isinstance(piece.backing, shared.Memory) or not piece.prot & abi.PROT_WRITE:
+        if not piece.flags & SHARED or not piece.backing.writable:  # what it may be made, whatever it is now
             raise SyscallError(EACCES)
     if advice == abi.MADV_COLLAPSE:
         # Collapsing allocates a huge page at once; none is ever to be had here.
@@ -117,15 +117,24 @@ def apply(k: Kernel, piece: Vma, advice: int, row: Advice) -> None:
     if advice in DROPS:
         k.space.discard(piece)
     elif advice == abi.MADV_REMOVE:
-        for page in range(piece.start, shared.end_of(piece), PAGE):
-            if k.mem.physical(page) is not None:
-                k.mem.write(page, bytes(PAGE))  # in all mappings
+        remove(k, piece)
     elif advice in POPULATES:
         populate(k, piece, write=advice == abi.MADV_POPULATE_WRITE)
     elif row.sets | row.clears:
         flags = (piece.flags & ~row.clears) | row.sets
         if flags != piece.flags:
             k.space.areas.change(piece.start, piece.end, lambda area: area._replace(flags=flags))
+
+
+def remove(k: Kernel, piece: Vma) -> None:
+    """Let the part of its file that *piece* shows be a hole, for all who have it."""
+    assert piece.backing is not None
+    if piece.backing.stored is not None:
+        piece.backing.stored.punch(piece.offset, piece.end - piece.start)
+        return
+    for page in range(piece.start, shared.end_of(piece), PAGE):
+        if k.mem.physical(page) is not None:
+            k.mem.poke(page, bytes(PAGE))
 
 
 def populate(k: Kernel, piece: Vma, write: bool) -> None:

@@ -138,6 +138,14 @@ int main(int argc, char **argv)
 	read_only[3] = 'q';
 	look("what became writable", fd, 0);
 
+	memcpy(one + PAGE, "removed", 7);
+	printf("removed: %d", madvise(one + PAGE, PAGE, MADV_REMOVE));
+	printf(" %d, through what is read-only: %d", one[PAGE], mprotect(read_only, PAGE, PROT_READ));
+	printf(" %d", madvise(read_only, PAGE, MADV_REMOVE));
+	printf(", what is private: %d", madvise(private, PAGE, MADV_REMOVE));
+	printf(" %s\n", strerror(errno));
+	look("and the file", fd, PAGE);
+
 	/* Left to the end. */
 	strcpy(one + PAGE + 100, "stored at last");
 	one = map(filled("second", 100), PAGE, RW, MAP_SHARED, 0);
