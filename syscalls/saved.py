@@ -102,7 +102,7 @@ def others(k: Kernel) -> list[Kept]:
 
 def restore(k: Kernel, state: KernelState) -> None:
     """Make *k* what it was when *state* was saved."""
-    k.space.areas = state.areas.copy()
+    k.space.areas.become(state.areas)
     k.space.brk, k.space.peak = state.brk, state.peak
     k.rlimits[:] = state.rlimits
     k.restore_tree(state.tree)

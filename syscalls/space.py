@@ -230,7 +230,7 @@ class AddressSpace:
         found = None if moment is None else moment.known.get(call)
         if found is None:
             return None
-        self.areas = found[1].areas.copy()
+        self.areas.become(found[1].areas)
         return found[0]
 
     def limits(self) -> tuple[int, int]:

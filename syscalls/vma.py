@@ -95,10 +95,11 @@ MOST_SEARCHES = 16
 class VmaList:
     """Non-overlapping areas in order of address."""
 
-    __slots__ = ("_full", "areas", "moment", "shares", "size", "starts")
+    __slots__ = ("_borrowed", "_full", "areas", "moment", "shares", "size", "starts")
 
     def __init__(self, areas: list[Vma] | None = None) -> None:
         self.moment: Moment | None = None  # of which these are the areas, if calls are remembered
+        self._borrowed = False  # the lists are another's, too
         self.areas: list[Vma] = sorted(areas or [], key=lambda area: area.start)
         self.size = sum(area.end - area.start for area in self.areas)  # bytes mapped in all
         self.starts: list[int] = [area.start for area in self.areas]
@@ -115,9 +116,19 @@ class VmaList:
     def copy(self) -> VmaList:
         """Return an independent list of the same areas."""
         twin = VmaList.__new__(VmaList)
-        twin.areas, twin.starts, twin.size, twin.shares = self.areas[:], self.starts[:], self.size, self.shares
-        twin._full, twin.moment = dict(self._full), self.moment
+        twin.become(self)
+        twin._own()
         return twin
+
+    def become(self, other: VmaList) -> None:
+        """Have the areas of *other*, whose lists are copied if these change; *other* must stay as it is until then."""
+        self.areas, self.starts, self.size, self.shares = other.areas, other.starts, other.size, other.shares
+        self._full, self.moment, self._borrowed = other._full, other.moment, True
+
+    def _own(self) -> None:
+        # Before anything changes.
+        if self._borrowed:
+            self.areas, self.starts, self._full, self._borrowed = self.areas[:], self.starts[:], dict(self._full), False
 
     def _first(self, addr: int) -> int:
         # The index of the first area that ends above addr.
@@ -156,6 +167,7 @@ class VmaList:
         if first >= last:
             return []
         self.moment = None
+        self._own()
         if self._full:
             self._full = {search: start for search, start in self._full.items() if start >= hi}
         taken = self.areas[first:last]
@@ -187,6 +199,7 @@ class VmaList:
     def _put(self, lo: int, hi: int, area: Vma) -> None:
         # Let *area* stand in place of those numbered from *lo* up to *hi*, merged with equal neighbours.
         self.moment = None
+        self._own()
         areas, starts = self.areas, self.starts
         start, end, prot, flags, backing, offset, name = area
         if lo and areas[lo - 1].end == start and area.continues(areas[lo - 1]):
@@ -212,6 +225,7 @@ class VmaList:
         if index < len(self.areas) and self.starts[index] == lo and self.areas[index].end == hi:  # the common case
             self._put(index, index + 1, new(self.areas[index]))
             return
+        self._own()
         full = self._full
         for piece in self.remove(lo, hi):
             self.insert(new(piece))
@@ -235,6 +249,8 @@ class VmaList:
                 end = start + size
         found = self._gap_below(end, low, size, align)
         if found is not None:
+            self._own()
+            full = self._full
             # Forget what this one says too: in a program that maps downwards it is all there is to know.
             for search in [one for one, start in full.items() if start >= found and one[2] >= size]:
                 if search[0] == high and search[1] == align:

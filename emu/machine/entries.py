@@ -6,6 +6,7 @@ Bits that the hardware leaves to the machine say what it keeps of a page.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE
 from syscalls.light import NamedTuple
@@ -22,6 +23,10 @@ USER_TOP = 1 << 47
 VSYSCALL = 0xFFFF_FFFF_FF60_0000
 
 
+LazyProt = Callable[[int], "tuple[int, int, int] | None"]
+"""Says which mapping an address without a frame lies in: (start, end, prot), or None."""
+
+
 def entry_bits(prot: int) -> int:
     """The bits of a page-table entry for *prot*, without frame and dirtiness."""
     if prot == PROT_NONE:
@@ -32,6 +37,10 @@ def entry_bits(prot: int) -> int:
     if not prot & PROT_EXEC:
         bits |= NO_EXECUTE
     return bits
+
+
+BITS = tuple(map(entry_bits, range(8)))
+"""The same by *prot*."""
 
 
 class TablesState(NamedTuple):

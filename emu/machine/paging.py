@@ -16,6 +16,7 @@ from emu.machine.entries import (
     ACCESSED,
     ADDRESS,
     ALIAS,
+    BITS,
     COMMON,
     DIRTY,
     EAGER,
@@ -27,14 +28,11 @@ from emu.machine.entries import (
     USER_TOP,
     VERSIONS,
     WRITABLE,
+    LazyProt,
     TablesState,
-    entry_bits,
 )  # fmt: skip
 from emu.machine.ram import ZEROS, Budget, Ram, run_of
 from syscalls.guest import PAGE, PROT_EXEC, PROT_NONE, PROT_WRITE, GuestFault, GuestMemory, OutOfFrames
-
-LazyProt = Callable[[int], "tuple[int, int, int] | None"]
-"""Says which mapping an address without a frame lies in: (start, end, prot), or None."""
 
 
 class PageTables:
@@ -183,15 +181,22 @@ class PageTables:
         self.charge(count)
         for table, low, high in self._runs(addr, count * PAGE, make=True):
             assert table is not None
-            accel.fill_entries(self.ram.host_addr + 8 * (table + low), first | entry_bits(prot), high - low)
+            accel.fill_entries(self.ram.host_addr + 8 * (table + low), first | BITS[prot], high - low)
             first += (high - low) * PAGE
 
     def fill(self, addr: int, size: int, prot: int) -> None:
         """Give every page of the range, none of which has one, a fresh frame."""
-        bits = entry_bits(prot)
-        left = size // PAGE
+        bits, left, page = BITS[prot], size // PAGE, addr // PAGE
         self.charge(left)
-        take = self.ram.take
+        take, table = self.ram.take, self._tables.get(page >> 9)
+        if table is not None and (page & 511) + left <= 512 and not prot & PROT_EXEC:  # the common case
+            try:
+                first = take(left)
+            except OutOfFrames:
+                first = -1  # not in one piece
+            if first >= 0:
+                accel.fill_entries(self.ram.host_addr + 8 * (table + (page & 511)), first | bits, left)
+                return
         if prot & PROT_EXEC:
             self._note_code(addr, size)
             self.new_code = self.ram.had_code = True
@@ -302,7 +307,7 @@ class PageTables:
 
     def protect(self, addr: int, size: int, prot: int) -> None:
         """Change the permissions of the pages that have frames, keeping frame and dirtiness."""
-        bits, words = entry_bits(prot), self.ram.words
+        bits, words = BITS[prot], self.ram.words
         self._move_code(addr, size)
         if prot & PROT_EXEC:
             self._note_code(addr, size)
@@ -359,7 +364,7 @@ class PageTables:
         if prot & PROT_EXEC or not all(entry & HAS_FRAME for entry in entries):
             return False
         self.unmap(addr, size)
-        bits, words = entry_bits(prot) | COMMON | ALIAS | DIRTY, self.ram.words
+        bits, words = BITS[prot] | COMMON | ALIAS | DIRTY, self.ram.words
         for offset, entry in zip(range(0, size, PAGE), entries, strict=True):
             here = addr + offset
             self.ram.share(entry & ADDRESS)
@@ -395,9 +400,8 @@ class PageTables:
         found = self.lazy(addr) if self.lazy else None
         if found is None or found[2] == PROT_NONE:
             return False
-        start, end, prot = found
-        begin = addr // SLICE * SLICE
-        low, high = max(start, begin), min(end, begin + SLICE)
+        begin, prot = addr // SLICE * SLICE, found[2]
+        low, high = max(found[0], begin), min(found[1], begin + SLICE)
         at, size = 8 * (self.table(addr // SLICE) + (low // PAGE & 511)), (high - low) // PAGE * 8
         if self.ram.bytes[at : at + size].tobytes() == ZEROS[:size]:
             try:
