@@ -72,8 +72,7 @@ class PageTables:
 
         Whatever else has a frame reads as zero, as long as nobody took D away.
         """
-        words, kept = self.ram.words, self.ram.kept * PAGE
-        found = list(self._table_frames)
+        words, kept, found = self.ram.words, self.ram.kept * PAGE, list(self._table_frames)
         for table in self._tables.values():
             for number in memoryview(accel.dirty_pages(self.ram.host_addr + 8 * table, 512)).cast("I"):
                 frame = words[table + number] & ADDRESS
