@@ -6,8 +6,6 @@ what is in them.  Of the tree, what the guest changed is kept; the rest asks the
 
 from __future__ import annotations
 
-import sys
-
 from syscalls.events import SyscallEvent
 from syscalls.files.kept import Kept
 from syscalls.files.table import FileTableState
@@ -23,6 +21,8 @@ from syscalls.vma import VmaList
 
 if TYPE_CHECKING:
     from syscalls.files.locks import Lock
+    from syscalls.files.terminal import Tty
+    from syscalls.files.timerfd import TimerFd
     from syscalls.kernel import Kernel, TreeState
     from syscalls.processes import Process
 
@@ -38,6 +38,24 @@ class SignalState(NamedTuple):
     timer_ids: int
 
 
+class Parts(NamedTuple):
+    """What the kernel itself refers to of what is kept with the open files."""
+
+    net: Network
+    tty: Tty | None
+    timers: tuple[TimerFd, ...]
+    hears_signals: bool
+
+
+def parts_of(files: FileTableState) -> Parts:
+    """Return the parts of *files*, found by the names of their classes: most modules of those are never imported."""
+    by_kind: dict[str, list[Any]] = {}
+    for item in files[1]:
+        by_kind.setdefault(type(item).__name__, []).append(item)
+    (net,), ttys = by_kind["Network"], by_kind.get("Tty", [None])
+    return Parts(net, ttys[0], tuple(by_kind.get("TimerFd", ())), "SignalFd" in by_kind)
+
+
 @dataclass(frozen=True, slots=True)
 class KernelState:
     """What :func:`save` takes; immutable but for what nobody changes."""
@@ -47,6 +65,7 @@ class KernelState:
     peak: int
     rlimits: list[tuple[int, int]]
     files: FileTableState
+    parts: Parts  # of those
     tasks: list[tuple[Task, Task]]  # each task, and a copy of it
     actions: dict[int, tuple[int, int, int, int]]
     slept_ns: int
@@ -69,12 +88,14 @@ def save(k: Kernel) -> KernelState:
     """Return the state of *k*; raise ValueError when it has more than one process."""
     if len(k.processes) > 1:
         raise ValueError("more than one process: such a state cannot be saved")
+    files = k.files.state(others(k))
     return KernelState(
         areas=moment_of(k.space.areas).areas,
         brk=k.space.brk,
         peak=k.space.peak,
         rlimits=k.rlimits[:],
-        files=k.files.state(others(k)),
+        files=files,
+        parts=parts_of(files),
         tasks=[(task, task.copy()) for task in k.tasks.values()],
         actions=dict(k.actions),
         slept_ns=k.clock.slept_ns,
@@ -108,18 +129,11 @@ def restore(k: Kernel, state: KernelState) -> None:
     k.restore_tree(state.tree)
     k.locks[:] = state.locks
     k.files.restore(state.files)
-    k.net = next(item for item in state.files[1] if isinstance(item, Network))
-    if k.tty is not None:
-        from syscalls.files.terminal import Tty
-
-        k.tty = next(item for item in state.files[1] if isinstance(item, Tty))
-
-    k.hears_signals = k.hears_signals or any(type(item).__name__ == "SignalFd" for item in state.files[1])
+    net, tty, timers, hears_signals = state.parts
+    k.net, k.tty = net, None if k.tty is None else tty
+    k.hears_signals = k.hears_signals or hears_signals
     k.timers.clear()
-    timerfd = sys.modules.get("syscalls.files.timerfd")  # else there never was one
-    if timerfd is not None:
-        kind = timerfd.TimerFd
-        k.timers.update({file.number: file for file in state.files[1] if isinstance(file, kind) and file.alarm})
+    k.timers.update({file.number: file for file in timers if file.alarm})
     for task, before in state.tasks:
         task.become(before)
     k.tasks = {task.tid: task for task, _ in state.tasks}

@@ -16,7 +16,7 @@ from syscalls.files.opened import Facts, FileBacking, OpenFile
 from syscalls.files.table import FileTableState
 from syscalls.light import TYPE_CHECKING, Any
 from syscalls.program import ProgramFile
-from syscalls.saved import KernelState, SignalState
+from syscalls.saved import KernelState, SignalState, parts_of
 from syscalls.scheduler import SchedulerState
 from syscalls.shared import Memory
 from syscalls.siginfo import Info
@@ -83,6 +83,7 @@ def from_json(data: Json, k: Kernel) -> KernelState:
         peak=int(data["peak"]),
         rlimits=[(int(soft), int(hard)) for soft, hard in data["rlimits"]],
         files=files,
+        parts=parts_of(files),
         locks=locks,
         tree=tree.state,
         tasks=[_made_task(task, k, opened) for task in data["tasks"]],

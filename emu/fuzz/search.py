@@ -31,7 +31,7 @@ FIXED = 0.4  # of such a run's time it takes to begin and to judge one of any le
 CANDIDATES = 12  # of the corpus, of which the one is taken that showed what fewest runs did, and soon
 PROMISING_SHARE = 0.6  # of the turns; there are few such plans, and they lead on
 LATE_SHARE = 0.8  # of the turns change nothing before some call ...
-PROMISING_LATE_SHARE, WHOLE_TURNS = 0.5, 2  # ... of those of promising plans fewer, and of their first turns none
+PROMISING_LATE_SHARE, WHOLE_TURNS = 0.6, 1  # ... of those of promising plans fewer, and of their first turn none
 FEW_HINTS, FIRST_PLACES = 16, 32  # what is tried at all places of a file is few numbers, at its first places
 OWN_FILES_SHARE = 0.7  # how often a file of the program's own is changed, where there is one
 OWN_HINTS_SHARE = 0.5  # how often values come from what the code compares with that a plan was the first to reach
@@ -168,7 +168,7 @@ class Search:
         self._parent = parent
         parent.turns += 1
         # A turn that leaves the first calls alone is quick, as its runs begin after them; and what comes late in
-        # start-up gets its share.  Not the first ones of a plan that has shown the way to new code.
+        # start-up gets its share.  Not the first one of a plan that has shown the way to new code.
         share = LATE_SHARE if not parent.promising else PROMISING_LATE_SHARE if parent.turns > WHOLE_TURNS else 0.0
         late = calls and rng.random() < share
         self._since = rng.randrange(calls) if late else 0

@@ -44,7 +44,7 @@ SLOW = "slow"
 """An outcome that says nothing new: of runs that were stopped at the quick limit where others were seen to come to an
 end, or in a throw's traceback, which others printed to its end; and of runs that are not of the tier."""
 CONFIRMATIONS = 3
-STILL_PRINTED = 16  # of as many runs that throw in the same way one goes on to its end
+STILL_PRINTED = 64  # of as many runs that throw in the same way one goes on to its end
 WRITE = NUMBERS["write"]
 GARBAGE = 50_000  # objects: those of some dozen runs
 WORTH = 10  # runs in one World after which there are snapshots before its calls

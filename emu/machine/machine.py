@@ -436,8 +436,7 @@ class Machine:
 
     def become(self, state: tuple[Any, ...]) -> None:
         """Put back what :meth:`state` returned; what observers asked for (``before_call``) stays as it is."""
-        for name, value in zip(OWN_STATE, state, strict=True):
-            setattr(self, name, value)
+        vars(self).update(zip(OWN_STATE, state, strict=True))
 
     # Running
 
