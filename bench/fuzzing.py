@@ -44,8 +44,8 @@ from syscalls.world import World
 PROGRAMS = {"hello-1.27.3": (), "esbuild-0.1.0": ("--version",)}
 """Fixtures, of Go 1.27.3 and 1.13.8, and the arguments with which they end at once when they run natively."""
 AT_LEAST = 10.0
-WARM_UP = 2000  # steps that are not counted: the code is translated, and there is a corpus
-STEPS, STRACED = 400, 20  # of a round
+WARM_UP = 5000  # steps that are not counted, of four seconds: the code is translated, and there is a corpus
+STEPS, STRACED = 1000, 20  # of a round
 INJECTED = "inject=sched_getaffinity:retval=0"
 SNAPSHOTS = 200  # times that each is taken and restored
 
@@ -106,7 +106,7 @@ def measure(program: str, tier: str, rounds: int) -> Rate:
         one = Target(load(path), World(), tier=HOSTILE)
         for _ in range(rounds):
             found.campaign.append(rate_of(STEPS, search.step))
-            found.whole.append(rate_of(STEPS // 4, lambda: verdict(one.run(answer))))
+            found.whole.append(rate_of(STEPS // 10, lambda: verdict(one.run(answer))))
             found.strace.append(traced(strace))
     return found
 
