@@ -74,7 +74,7 @@ class AddressSpace:
 
     def fork(self, memories: Memories, rlimits: list[tuple[int, int]]) -> AddressSpace:
         """Return the address space of a child, with a copy of the memory; raise OutOfFrames."""
-        common = [(area.start, area.end - area.start) for area in self.areas if area.flags & SHARED and area.prot]
+        common = [(area.start, area.end - area.start) for area in self.areas if is_common(area)]
         twin = AddressSpace.__new__(AddressSpace)  # what copy.copy does, whose module takes 1 ms to import
         vars(twin).update(vars(self))
         twin.mem, twin.rlimits = memories.copy(self.mem, common), rlimits
@@ -456,6 +456,11 @@ class AddressSpace:
     def maps(self) -> str:
         """Return the text of /proc/self/maps."""
         return "".join(map(maps_line, self.areas)) + (VSYSCALL_LINE if self.vsyscall else "")
+
+
+def is_common(area: Vma) -> bool:
+    """Say whether a child has the very pages of *area*; of a file out of reach it may have copies: syscalls.shared."""
+    return bool(area.flags & SHARED and (area.prot or isinstance(area.backing, Memory)))
 
 
 def initial_areas(program: Program) -> list[Vma]:

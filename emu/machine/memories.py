@@ -16,7 +16,7 @@ from emu.machine.execution import Programs, map_supervisor
 from emu.machine.load import SUPERVISOR_PAGE
 from emu.machine.paging import PageTables
 from emu.machine.ram import Ram
-from syscalls.guest import PAGE, Execution, GuestMemory, OutOfFrames, Start
+from syscalls.guest import PAGE, PROT_NONE, Execution, GuestMemory, OutOfFrames, Start
 
 SUPERVISOR_SLICE = SUPERVISOR_PAGE // SLICE
 
@@ -117,5 +117,7 @@ def _make_common(mem: PageTables, addr: int, size: int) -> None:
     # Let the pages of a mapping that processes share have frames, and keep them whoever writes.
     for page in range(addr, addr + size, PAGE):
         if not mem.entry(page) and not mem.fault_in(page):
-            continue
+            if mem.lazy is None or mem.lazy(page) is None:
+                continue  # behind the end of its file
+            mem.fill(page, PAGE, PROT_NONE)  # nobody can touch it now; who can later sees what the others store
         mem.ram.words[mem.entry_index(page)] |= COMMON

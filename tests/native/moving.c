@@ -77,6 +77,22 @@ static void run_code(void)
 	printf(", stored again: %d\n", f());
 }
 
+static void out_of_reach(void)
+{
+	char *a = shared(2 * PAGE, RW), *b = shared(2 * PAGE, PROT_NONE);
+
+	a[0] = 1;
+	mprotect(a, 2 * PAGE, PROT_NONE);
+	if (!fork()) {
+		mprotect(a, 2 * PAGE, RW), mprotect(b, 2 * PAGE, RW);
+		a[0] += 10, a[PAGE] = 20, b[PAGE] = 30;
+		_exit(0);
+	}
+	wait(0);
+	mprotect(a, 2 * PAGE, RW), mprotect(b, 2 * PAGE, RW);
+	printf("out of reach when a child was made: %d %d %d\n", a[0], a[PAGE], b[PAGE]);
+}
+
 static void show_maps(char *at)
 {
 	char line[256];
@@ -140,5 +156,6 @@ int main(void)
 	moved(mmap(0, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 0, PAGE, MREMAP_MAYMOVE, 0);
 	moved(d, 0, PAGE, 0, 0);
 	run_code();
+	out_of_reach();
 	return 0;
 }
