@@ -116,6 +116,7 @@ def written(file: File, store: Store, contents: dict[str, bytes]) -> Node | None
 
 def replace_files(tree: Tree, before: tuple[File, ...], files: tuple[File, ...]) -> None:
     """Let *files* be those that the user wrote down, instead of those *before*, in a tree that was written to."""
+    tree.known.clear()
     for path in {file.path for file in before} - {file.path for file in files}:
         *folders, name = [part for part in path.split("/") if part not in ("", ".")] or [""]
         _descend(tree.root, folders).forget(name)

@@ -6,6 +6,7 @@ import pytest
 
 from syscalls import abi
 from syscalls.errno import EACCES
+from syscalls.saved import restore, save
 from syscalls.world import File, World
 from tests.syscalls.bytememory import Guest, guest
 
@@ -16,7 +17,7 @@ PATHS = (
     "/proc/self/task/1000/comm", "/proc/self/fd/0", "/proc/mounts", "/proc/nothing",
 )  # fmt: skip
 FLAGS = (0, abi.O_CLOEXEC, abi.O_NOFOLLOW, abi.O_PATH, abi.O_WRONLY, abi.O_DIRECTORY, abi.O_CREAT | abi.O_EXCL)
-OPEN, CLOSE, SETRESUID = 2, 3, 117
+OPEN, CLOSE, MKDIR, SETRESUID = 2, 3, 83, 117
 
 
 def opened(g: Guest, path: str, flags: int = abi.O_CLOEXEC) -> tuple[object, ...]:
@@ -69,6 +70,17 @@ def test_a_file_of_the_world_is_the_one_that_stands_there_now() -> None:
             assert opened(g, THP) == opened(fresh(World(files=(one,))), THP)
     g.kernel.replace_files(())
     assert opened(g, THP) == opened(fresh(), THP)
+
+
+def test_files_that_came_while_the_tree_was_written_to_are_found_when_it_is_not_any_more() -> None:
+    g = fresh(World(files=(File(THP, b"2097152\n"),)))
+    state = save(g.kernel)
+    opened(g, THP)
+    assert g.call(MKDIR, g.put(b"/tmp/made\0"), 0o755) == 0
+    files = (File(THP, errno="EIO"),)
+    g.kernel.replace_files(files)
+    restore(g.kernel, state)
+    assert opened(g, THP) == opened(fresh(World(files=files)), THP)
 
 
 def test_what_the_guest_does_to_the_tree_counts() -> None:
