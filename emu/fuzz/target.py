@@ -116,6 +116,7 @@ class Target:
         self._throws: Counter[tuple[str, ...]] = Counter()
         self._listening = self._cuts_throws = False
         self._stack: tuple[str, ...] = ()  # of a throw that is being printed
+        self._usual = 0  # instructions of the unchanged run, if they are many
         self._prepare()
 
     def _prepare(self) -> None:
@@ -150,11 +151,15 @@ class Target:
         self._first = Step(snapshot.take(machine), 0, Counter(event.name for event in machine.kernel.events))
         self._unchanged = Trail(Plan(), [self._first])
         self._followed: Trail | None = None
-        limit = world.limits.instructions
-        self._quick = replace(world, limits=replace(world.limits, instructions=min(machine.total() + QUICK, limit)))
-        self._full = world
+        self._full, self._begun = world, machine.total()
+        self._limit_quick_runs()
         self._runs = 0
         return self._arrived
+
+    def _limit_quick_runs(self) -> None:
+        limits = self._full.limits
+        most = min(self._begun + self._usual + QUICK, limits.instructions)
+        self._quick = replace(self._full, limits=replace(limits, instructions=most))
 
     def run(self, plan: Plan, *, whole: bool = False) -> Result:
         """Run once; never raises for what the guest or the fake kernel does: an exception of ours is a defect.
@@ -174,6 +179,7 @@ class Target:
             return self._result(plan, outcome, calls=calls, defect=defect)
 
     def _run(self, plan: Plan) -> Result:
+        self._stack = ()
         world = self._settled(plan)
         if world is not self._stood_in and not self.machine.takes(world):
             return self._result(plan, {"kind": SLOW, "message": "the World does not fit into the machine"})
@@ -352,7 +358,10 @@ class Target:
         if self._hangs[key] >= CONFIRMATIONS:
             return outcome
         outcome = self._go(plan, self._full)
-        if outcome.kind != "limit":
+        if outcome.kind == "reached" and not plan.answers and self._full == self.world:  # so it is with most others
+            self._usual = self.machine.total() - self._begun
+            self._limit_quick_runs()
+        elif outcome.kind != "limit":
             self._patience[key] += 1
         elif outcome.at != "memory":
             self._hangs[key] += 1

@@ -249,6 +249,15 @@ def test_much_work_is_no_hang(image: Image) -> None:
     assert {verdict(result).kind for result in results} == {OK}
 
 
+def test_a_long_start_is_no_much_work(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the unchanged run takes, other runs may take as well, however often they come."""
+    monkeypatch.setattr("emu.fuzz.target.QUICK", 100_000)
+    target = Target(image, World())
+    changed = Plan((Answer(FILE_ROWS[THP], 0, plans.CONTENTS, b"1048576\n"),))
+
+    assert {target.run(plan).outcome["kind"] for plan in [Plan()] * 6 + [changed] * 6} == {"reached"}
+
+
 def test_memory_is_bounded(image: Image) -> None:
     """A guest that touches more than there is meets a limit, and the next run is unharmed."""
     target = Target(image, World())
@@ -287,6 +296,16 @@ def test_settings_change_the_world_when_asked(image: Image) -> None:
     assert asked.run(Plan()).values["gomaxprocs"] == 2
     assert plain.run(plan).values["gomaxprocs"] == 2
     assert plain.world_of(plan) == plain.world
+
+
+def test_a_run_that_does_not_get_to_the_beginning_has_its_own_stack(image: Image) -> None:
+    """Whatever runs came before, of which one was stopped in a throw."""
+    early, thrown = Plan((setting("auxv.AT_PAGESZ", "0"),)), Plan((fails("mmap", 0, ENOMEM),))
+    target, other = (Target(image, World(), "runtime.modulesinit", settings=True) for _ in range(2))
+    results = [target.run(thrown) for _ in range(4)]
+
+    assert results[-1].outcome["kind"] == SLOW
+    assert target.run(early).stack == other.run(early).stack
 
 
 def test_moved_fixed_mappings_are_not_of_the_contract(image: Image) -> None:
