@@ -38,7 +38,8 @@ class Wait(NamedTuple):
     *what* says it for people ("futex 0xc000102148").  *deadline* is on the monotonic clock, in nanoseconds; None is for
     ever.  *restarts*: after a handler with SA_RESTART the call is made again (signal(7)), else it fails with EINTR.
     *data* is the handler's own, for whoever looks at the waiters of a channel.  *fds* are the arguments that are
-    descriptors, where that depends on others: see :mod:`syscalls.holding`.
+    descriptors, where that depends on others: see :mod:`syscalls.holding`.  *before* is how many messages are done of a
+    call that has several, *end* when no more are begun.
     """
 
     what: str
@@ -49,6 +50,8 @@ class Wait(NamedTuple):
     killable_only: bool = False  # no signal but a fatal one ends it: vfork's wait
     data: int = 0
     fds: tuple[int, ...] = ()
+    before: int = 0
+    end: int | None = None
 
 
 class Blocked(Exception):

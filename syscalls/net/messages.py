@@ -30,8 +30,8 @@ from syscalls.net.constants import (
 )  # fmt: skip
 from syscalls.net.sockets import Outgoing, Received, Socket, is_truncated
 from syscalls.net.unix import credentials
-from syscalls.time import read_timespec
-from syscalls.waits import Blocked
+from syscalls.time import NS, read_timespec
+from syscalls.waits import INTERRUPTED, Blocked
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -225,31 +225,46 @@ def recvmmsg(k: Kernel, t: Task, fd: int, addr: int, count: int, flags: int, tim
 
     The timeout is looked at after each message only, as Linux does (BUGS): it never ends a wait.
     """
+    end = None
     if timeout:
-        read_timespec(k, timeout)
+        end = t.wait.end if t.woken and t.wait else k.clock.monotonic_ns() + read_timespec(k, timeout)
     socket = socket_of(k, fd)
     socket.take_error()
     first = flags & ~MSG_WAITFORONE
     later = first | MSG_DONTWAIT if flags & MSG_WAITFORONE else first
-    return each(k, t, fd, addr, count, recvmsg, first, later)
+    done = each(k, t, fd, addr, count, recvmsg, first, later, end)
+    if end is not None and done:
+        left = max(end - k.clock.monotonic_ns(), 0)
+        k.mem.write(timeout, abi.TIMESPEC.pack(left // NS, left % NS))
+    return done
 
 
 def each(
     k: Kernel, t: Task, fd: int, addr: int, count: int, act: Callable[[Kernel, Task, int, int, int], int],
-    flags: int, later: int,
+    flags: int, later: int, end: int | None = None,
 ) -> int:  # fmt: skip
     """Let *act* send or receive what each struct mmsghdr at *addr* describes, and store how much it was.
 
-    *flags* are of the first, *later* of the others.  Returns how many there were before one that failed or has to wait.
+    *flags* are of the first, *later* of the others.  Returns how many there were before one that failed, before a
+    signal, or before *end* (on the monotonic clock) had come.
     """
-    done = 0
-    for at in range(addr, addr + min(count, abi.IOV_MAX) * MMSGHDR_SIZE, MMSGHDR_SIZE):
+    waited, interrupted = t.wait if t.woken else None, t.woken == INTERRUPTED
+    done = waited.before if waited else 0
+    if interrupted and waited and not waited.data:  # nothing of the one that it waited in
+        return done
+    for at in range(addr + done * MMSGHDR_SIZE, addr + min(count, abi.IOV_MAX) * MMSGHDR_SIZE, MMSGHDR_SIZE):
         try:
             size = act(k, t, fd, at, later if done else flags)
             k.mem.write(at + MSGHDR.size, abi.U32.pack(size))
-        except (SyscallError, GuestFault, Blocked):
+        except Blocked as blocked:
+            wait = blocked.wait
+            raise Blocked(wait._replace(before=done, end=end, finishes=wait.finishes or done > 0)) from None
+        except (SyscallError, GuestFault):
             if not done:
                 raise
             break
         done += 1
+        t.woken = t.wait = None  # the next one waits for itself
+        if interrupted or (end is not None and k.clock.monotonic_ns() >= end):
+            break
     return done
