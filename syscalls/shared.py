@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from syscalls.errno import SyscallError
-from syscalls.guest import PAGE, PROT_WRITE, GuestFault
+from syscalls.guest import PAGE, PROT_READ, PROT_WRITE, GuestFault
 from syscalls.light import TYPE_CHECKING
 from syscalls.vma import SHARED, Vma
 
@@ -172,8 +172,10 @@ def place(space: AddressSpace, addr: int, data: bytes, prot: int, shared: tuple[
         try:
             space.mem.poke(here, page)
         except GuestFault:
-            space.mem.map(here, PAGE, prot)
+            space.mem.map(here, PAGE, prot or PROT_READ)
             space.mem.poke(here, page)
+            if not prot:
+                space.mem.protect(here, PAGE, prot)
         if shared is not None:
             placed.setdefault(offset + start, (space.mem, here))
 
@@ -183,11 +185,17 @@ def untouched(node: StoredFile, offset: int, size: int) -> Clean:
     low, high = offset & -PAGE, min(offset + size, node.size) + PAGE - 1 & -PAGE
     found: Clean = []
     for space, area in mappings(node, (0,)) if low < high else ():
-        for at in range(max(low, area.offset), min(high, area.offset + area.end - area.start), PAGE):
-            addr = area.start + at - area.offset
-            with suppress(GuestFault):  # of what cannot be read nobody can tell
+        first, last = max(low, area.offset), min(high, area.offset + area.end - area.start)
+        start = area.start + first - area.offset
+        if first < last and not area.prot:
+            space.mem.protect(start, last - first, PROT_READ)  # for a look
+        for at in range(first, last, PAGE):
+            addr = start + at - first
+            with suppress(GuestFault):  # nothing of the file is there
                 if space.mem.read(addr, PAGE) == node.page(at // PAGE):
                     found.append((space, addr, area.prot, at))
+        if first < last and not area.prot:
+            space.mem.protect(start, last - first, area.prot)
     return found
 
 

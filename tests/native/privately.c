@@ -23,6 +23,22 @@ static void look(const char *what)
 	printf(" read-only: %c%c\n", code[0], code[9] ? code[9] : '0');
 }
 
+static void out_of_reach(int kind)
+{
+	char *at;
+
+	ftruncate(fd, PAGE);
+	pwrite(fd, "8", 1, 0);
+	at = mmap(0, 2 * PAGE, PROT_NONE, kind, fd, 0);
+	pwrite(fd, "9", 1, 0);
+	printf("grown behind what is out of reach: %d", ftruncate(fd, 2 * PAGE));
+	printf(" %ld", pwrite(fd, "!", 1, PAGE));
+	mprotect(at, 2 * PAGE, RW);
+	printf(" %c %c", at[0], at[PAGE]);
+	at[PAGE + 1] = '?';
+	printf(" %.2s\n", at + PAGE);
+}
+
 int main(void)
 {
 	char bytes[4 * PAGE];
@@ -65,6 +81,12 @@ int main(void)
 	look("cut to one page and grown");
 	madvise(private, PAGE, MADV_DONTNEED);
 	look("not needed any more");
+	mprotect(code, PAGE, PROT_NONE);
+	pwrite(fd, "8", 1, 0);
+	mprotect(code, PAGE, PROT_READ);
+	look("written while nobody could read it");
+	out_of_reach(MAP_PRIVATE);
+	out_of_reach(MAP_SHARED);
 	unlink("private");
 	return 0;
 }
