@@ -83,8 +83,9 @@ ROWS: tuple[Syscall, ...] = (
     Syscall(9, "mmap", (ADDR, SIZE, flags("prot", "PROT_", 64), flags("flags", "MAP_", 64), FD, ULONG), ADDRESS,
             mem.mmap, PARTIAL, "Shared mappings of a file see it at calls on it or them, not between, and so they see "
             "each other where they show different parts of it; in a bind that writes through, the host's file has what "
-            "was stored then, and at the end; MAP_POPULATE and "
-            "MAP_LOCKED do not fill pages; MAP_HUGETLB finds an empty pool (ENOMEM)."),
+            "was stored then, and at the end; code that is stored by another mapping of the same pages than it is "
+            "executed in may go unseen; MAP_POPULATE and MAP_LOCKED do not fill pages; MAP_HUGETLB finds an empty pool "
+            "(ENOMEM)."),
     Syscall(10, "mprotect", (ADDR, SIZE, flags("prot", "PROT_", 64)), ZERO, mem.mprotect),
     Syscall(11, "munmap", (ADDR, SIZE), ZERO, mem.munmap),
     Syscall(12, "brk", (ADDR,), ADDRESS, mem.brk),
