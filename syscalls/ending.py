@@ -6,12 +6,17 @@ does not want to know, or is not a process of the guest.  Source: kernel/exit.c 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from syscalls import abi, pidfd, timers
+from syscalls.errno import SyscallError
 from syscalls.futex import release_robust_list
 from syscalls.light import TYPE_CHECKING
 from syscalls.outcome import Exit, Killed
 from syscalls.sending import DEFAULT_ACTION, send, send_process
+from syscalls.shared import pull
 from syscalls.siginfo import from_child
+from syscalls.vma import is_shared
 
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
@@ -69,13 +74,17 @@ def end_process(k: Kernel, process: Process, how: Exit | Killed) -> None:
 
 
 def leave(k: Kernel) -> None:
-    """Write back what living processes stored into mappings of files, as the run is over, however it ended.
+    """Let the host's files have what living processes stored into mappings of them, as the run is over or stands still.
 
-    They are of interest where such a file is the host's (:mod:`syscalls.tree.throughfile`).
+    Not others: what a guest that runs on is told of their times is not to depend on who looked when.
     """
-    for process in k.processes.values():
-        if process.ended is None:
-            process.space.leave()
+    spaces = [process.space for process in k.processes.values() if process.ended is None]
+    areas = [area for space in spaces if space.areas.shares for area in space.areas]
+    nodes = dict.fromkeys(area.backing.stored for area in areas if is_shared(area) and area.backing is not None)
+    for node in nodes:
+        if node is not None and node.outlives:
+            with suppress(SyscallError):  # what there is no room for is lost
+                pull(node)
 
 
 def release_maker(k: Kernel, process: Process) -> None:

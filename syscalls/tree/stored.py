@@ -37,6 +37,8 @@ class StoredFile(FileNode):
 
     __slots__ = ("is_mapped", "length", "linkable", "pages", "seals", "store", "view")
 
+    outlives = False  # it is the host's, who looks at it after the run
+
     def __init__(
         self,
         store: Store,

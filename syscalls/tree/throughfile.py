@@ -30,6 +30,8 @@ class ThroughFile(Live, StoredFile):
 
     __slots__ = ("__weakref__", "fd", "keeper", "shown", "writes")
 
+    outlives = True
+
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.shown: dict[int, bytes] | None = None  # by number

@@ -314,3 +314,17 @@ def test_programs_with_threads_and_files(name: str, tmp_path: Path) -> None:
     assert outcome.exit_status == 0, outcome
     assert len(there.splitlines()) > 10
     assert here.splitlines() == there.splitlines()
+
+
+def test_stops_of_an_observer_change_no_times() -> None:
+    """Of a file that is stored into by a mapping, where the machine stops between that and a call on the file."""
+    path = compile_program(store.ROOT / "tests" / "native" / "storedlate.c", base=("-static", "-O1", "-w"))
+    outcome, told = run_static(path)
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    machine.before_call, machine.before_nr = lambda *_: True, NUMBERS["getppid"]
+    stops = 0
+    while machine.run().kind == "reached":
+        stops += 1
+
+    assert (outcome.exit_status, stops) == (0, 10)
+    assert b"".join(data for _, data in machine.kernel.output).decode() == told
