@@ -4,7 +4,7 @@ Engine-neutral: it asks a target to run plans and a corpus to keep them.  Everyt
 so that one process with the same seed and corpus does the same runs.
 
 A plan of the corpus gets a turn: some dozens of runs in a row, each a change of it, so that the target may begin them
-where they begin to differ.  Half of the turns go to plans that arrived by way of code that nobody had reached before,
+where they begin to differ.  Most of the turns go to plans that arrived by way of code that nobody had reached before,
 those first that had the fewest turns; what is compared in that new code is what their changes prefer as values.
 """
 
