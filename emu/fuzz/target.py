@@ -234,8 +234,8 @@ class Target:
     def _steps_of(self, plan: Plan, partings: Counter[int] | None = None) -> list[Step]:
         # Run *plan* once more, with stops before calls: where runs part with it, by the number of the call, or all
         # along.  It is not run to its end when the last of those is passed.
-        machine, kernel = self.machine, self.machine.kernel
-        step = self._set_out(plan, None)
+        step, machine = self._set_out(plan, None), self.machine
+        kernel = machine.kernel
         rules = kernel.responses
         steps = self._unchanged.until(step)
         made, counted = step.made.copy(), len(kernel.events)
@@ -244,6 +244,8 @@ class Target:
 
         def worth_a_stop(_nr: int, _args: tuple[int, ...]) -> bool:
             nonlocal spent
+            if not snapshot.is_single(machine):
+                return False
             spent += CALL_COST
             cost, at = machine.instructions() + spent - last, len(kernel.events) - self._done
             if partings is None:
@@ -295,7 +297,12 @@ class Target:
 
     def _set_out(self, plan: Plan, followed: Trail | None) -> Step:
         # Stand where a run of *plan* may begin, with its rules in force.
-        machine, kernel = self.machine, self.machine.kernel
+        machine = self.machine
+        if not snapshot.is_single(machine):  # the run before made processes: no snapshot leads back from there
+            machine.begin_anew(self._full)
+            self._stand()
+            followed = None
+        kernel = machine.kernel
         kernel.answer_by(self._own_rules)
         step = self._first if followed is None else followed.start_of(plan)
         if self._unchanged.last.done > step.done:  # else it has none that is later

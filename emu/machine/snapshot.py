@@ -45,13 +45,18 @@ class Snapshot:
         return len(self.pages) // PAGE
 
 
+def is_single(machine: Machine) -> bool:
+    """Tell whether the guest is one process, and there never was another address space: of a child, or by execve."""
+    return not machine.memories.several and len(machine.kernel.processes) == 1
+
+
 def take(machine: Machine) -> Snapshot:
     """Return the state of *machine*, which is not running.
 
-    Raises ValueError when there ever was another address space than the first: of a child, or one that execve made.
+    Raises ValueError when it is not that of a single process (:func:`is_single`).
     """
-    if machine.memories.several:
-        raise ValueError("there was more than one address space: such a state cannot be saved")
+    if not is_single(machine):
+        raise ValueError("there was more than one process or address space: such a state cannot be saved")
     ram = machine.ram
     frames = accel.dirty_frames(ram.host_addr, tuple(machine.pages.tables.values()), machine.base.supervisor // PAGE)
     return Snapshot(
@@ -70,10 +75,13 @@ def take(machine: Machine) -> Snapshot:
 def restore(machine: Machine, snapshot: Snapshot) -> None:
     """Make *machine*, which is not running, what it was when *snapshot* was taken.
 
-    Raises ValueError for a snapshot of another machine, or of one that has begun anew since.
+    Raises ValueError for a snapshot of another machine, or of one that has begun anew since, and where the guest has
+    made processes since (:func:`is_single`): that machine has to begin anew.
     """
     if machine.kernel is not snapshot.kernel:
         raise ValueError("the snapshot belongs to another run")
+    if not is_single(machine):
+        raise ValueError("the guest has made processes since: such a state cannot be left")
     put_memory(machine, snapshot.tables, snapshot.ram, snapshot.frames, snapshot.pages)
     machine.engine.become(snapshot.contexts[0][1])
     machine.contexts.restore(snapshot.contexts[1:])

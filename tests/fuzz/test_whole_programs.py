@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from emu.boot.boot import END
 from emu.cli.main import main
@@ -80,3 +83,16 @@ def test_the_planted_bug_is_one_natively(binary: Binary, tmp_path: Path) -> None
         statuses[content], said[content] = done.returncode, done.stderr
     assert statuses == {b"v1\n": 0, b"v2: x": 0, BREAKS: 2}
     assert f"panic: {NIL}" in said[BREAKS]
+
+
+def test_a_program_that_runs_others_begins_anew_each_time(binary: Binary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No snapshot leads back from several processes: the runs are alike all the same, and no defect is made of it."""
+    monkeypatch.setattr("emu.fuzz.target.WORTH", 2)
+    image = load(binary("processes-1.27.3"))
+    target = Target(image, replace(World(), argv=("processes", "/nothing")), until=END)
+    first, *others = [target.run(Plan()) for _ in range(4)]
+
+    assert (first.outcome["kind"], first.stack) == ("reached", ())
+    assert len({call.tid for call in first.calls if call.name == "execve" and not call.result}) > 10
+    for other in others:
+        assert (other.outcome, other.calls, other.instructions) == (first.outcome, first.calls, first.instructions)

@@ -328,3 +328,19 @@ def test_stops_of_an_observer_change_no_times() -> None:
 
     assert (outcome.exit_status, stops) == (0, 10)
     assert b"".join(data for _, data in machine.kernel.output).decode() == told
+
+
+def test_a_snapshot_is_not_put_back_once_the_guest_has_made_processes() -> None:
+    """Their memory, files and numbers are none of its: the machine has to begin anew."""
+    path = compile_program(store.ROOT / "tests" / "native" / "moving.c", base=("-static", "-O1", "-w", "-pthread"))
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    machine.before_call, machine.before_nr = lambda *_: True, NUMBERS["clone"]
+    assert machine.run().kind == "reached"
+    taken = snapshot.take(machine)
+    snapshot.restore(machine, taken)
+    machine.before_call = None
+
+    assert machine.run().exit_status == 0
+    assert not snapshot.is_single(machine)
+    with pytest.raises(ValueError, match="has made processes since"):
+        snapshot.restore(machine, taken)
