@@ -170,11 +170,10 @@ def no_such_function(name: str, image: Image) -> str:
 
 
 def count(text: str) -> int:
-    """The positive number that *text* is, for argparse; raises ValueError."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    """The positive number that *text* is, for argparse."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def world(options: argparse.Namespace) -> World:

@@ -127,6 +127,8 @@ def check_target(target: str | None, option: str = "--json") -> None:
     """Raise UsageError if output cannot go to the file *target* of *option*; to be called before the work."""
     if target is None or target == STDOUT:
         return
+    if not target:
+        raise UsageError(f"{option}: an empty name; a file is to be named")
     folder = os.path.dirname(target) or "."  # noqa: PTH120 - pathlib is not needed for anything else here
     if os.path.isdir(target) or not os.path.isdir(folder):  # noqa: PTH112 - as above
         raise UsageError(f"{option}: {target}: {'is a directory' if os.path.isdir(target) else 'no such directory'}")  # noqa: PTH112
@@ -167,18 +169,19 @@ def write_file(data: bytes, target: str, option: str) -> None:
 
     A device or a pipe is written to as it is: a file renamed over ``/dev/null`` would take its place.
     """
-    target = os.path.realpath(target)
-    temporary = f"{target}.{os.getpid()}.tmp"
+    temporary = None
     try:
-        if is_special(target):
+        if is_special(target):  # by the name as it is: that of a pipe behind /dev/fd is no path
             with open(target, "wb") as special:
                 special.write(data)
             return
+        target = os.path.realpath(target)
+        temporary = f"{target}.{os.getpid()}.tmp"
         with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, target)  # noqa: PTH105 - as above
     except OSError as error:
         raise UsageError(f"{option}: {target}: {(error.strerror or str(error)).lower()}") from error
     finally:
-        if os.path.exists(temporary):  # noqa: PTH110 - as above
+        if temporary is not None and os.path.exists(temporary):  # noqa: PTH110 - as above
             os.unlink(temporary)  # noqa: PTH108 - as above

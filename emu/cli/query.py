@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +56,9 @@ def run(argv: Sequence[str]) -> int:
 
 def _write(target: str | None, sheet: Path | None, titles: list[str], rows: list[tuple[Any, ...]]) -> None:
     if target is not None:
-        found = [dict(zip(titles, row, strict=True)) for row in rows]
-        output.write_json(json.dumps(found, default=str, ensure_ascii=False), target)
+        keys = _distinct(titles)
+        found = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
+        output.write_json(json.dumps(found, ensure_ascii=False, allow_nan=False), target)
     if sheet is None:
         return
     text = io.StringIO(newline="")
@@ -70,6 +72,33 @@ def _write(target: str | None, sheet: Path | None, titles: list[str], rows: list
         sheet.write_text(text.getvalue(), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--csv: {sheet}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _distinct(titles: list[str]) -> list[str]:
+    # Columns of one title (of a join) get keys of their own, as DuckDB's own tables have them.
+    keys: list[str] = []
+    for title in titles:
+        key, number = title, 0
+        while key in keys:
+            number += 1
+            key = f"{title}_{number}"
+        keys.append(key)
+    return keys
+
+
+def _plain(value: Any) -> Any:
+    # `value` as JSON can hold it: bytes as Worlds have them, and what JSON has no word for as text.
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return f"hex:{value.hex()}"
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value)
 
 
 def _cell(value: Any) -> str:

@@ -40,6 +40,7 @@ exit status:
   5 a limit, a deadlock, or something that the emulator cannot do, with one line on standard error"""
 
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+LONGEST = 290 * 365 * 24 * UNITS["h"]  # less than what limits.virtual-ns holds
 # What `go test` asks a test binary to write, outside of the package's folder.
 TEST_OUTPUTS = ("coverprofile", "gocoverdir", "testlogfile", "outputdir", "trace")
 
@@ -52,6 +53,8 @@ def run(argv: Sequence[str]) -> int:
         made, (binary, *arguments) = quick
     else:
         chosen = _parser().parse_args(list(argv))
+        if chosen.program[:1] == ["--"]:
+            del chosen.program[0]
         if not chosen.program:
             raise UsageError("run: no program is named (rt0 run --help lists what there is)")
         binary, *arguments = chosen.program
@@ -60,10 +63,11 @@ def run(argv: Sequence[str]) -> int:
         del arguments[0]
     made = _with_test_outputs(unlimited(lasting(made)), arguments)  # it is over when the program is
 
-    if chosen is not None and chosen.record:
+    if chosen is not None:
         from emu.cli.output import check_target
 
         check_target(chosen.record, "--record")
+        check_target(chosen.strace, "--strace")
     from emu.image.errors import ImageError
     from emu.image.executable import load
     from emu.image.starter import Starter
@@ -75,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
         file = load(binary, dynamic=True)
         image = Starter(file) if file.kind == "dynamic" else file
         made = with_arguments(described(as_typed(made, binary)), binary, arguments)
-        if chosen is not None and chosen.cwd:
+        if chosen is not None and chosen.cwd is not None:
             made = _started_in(made, binary)
         with _Text(chosen.strace if chosen else None) as strace:
             watch = Watch()
@@ -98,7 +102,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _sysroot(folder: str) -> list[tuple[str, str, bool]]:
     # Everything in *folder* stands in the guest's root, but what is the guest's own.
-    names = sorted(set(os.listdir(folder)) - {"dev", "proc", "sys", "tmp"})  # noqa: PTH208 - names are all that is asked
+    try:
+        names = sorted(set(os.listdir(folder)) - {"dev", "proc", "sys", "tmp"})  # noqa: PTH208 - only names are asked
+    except OSError as error:
+        raise UsageError(f"--sysroot: {folder!r}: {(error.strerror or str(error)).lower()}") from error
     return [(os.path.join(folder, name), f"/{name}", False) for name in names]  # noqa: PTH118 - text is enough
 
 
@@ -138,13 +145,13 @@ def _world(chosen: argparse.Namespace) -> World:
     made = options.world(chosen)
     if chosen.inherit_env:
         made = replace(made, env=_inherited(made))
-    if chosen.sysroot:
+    if chosen.sysroot is not None:
         made = replace(made, binds=(*_sysroot(chosen.sysroot), *made.binds))
-    if chosen.cwd:
+    if chosen.cwd is not None:
         made = replace(made, cwd=chosen.cwd)
     elif made.cwd == World().cwd:
         made = replace(made, cwd=_here(made))
-    if chosen.timeout:
+    if chosen.timeout is not None:
         made = replace(made, limits=replace(made.limits, virtual_ns=_duration(chosen.timeout)))
     return made
 
@@ -210,24 +217,40 @@ def _duration(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)?", text)
     if not found:
         raise UsageError(f"--timeout: {text!r} is no time; allowed: a number with ns, us, ms, s, m or h, such as 10s")
-    return round(float(found.group(1)) * UNITS[found.group(2) or "s"])
+    nanoseconds = float(found.group(1)) * UNITS[found.group(2) or "s"]
+    if nanoseconds > LONGEST:
+        raise UsageError(
+            f"--timeout: {text!r} is too long; allowed: 290 years at most, or none (0), as without the option"
+        )
+    return round(nanoseconds)
 
 
 class _Text:
     """Where the trace goes: a file, or standard error for ``-``; nowhere without a name."""
 
     def __init__(self, name: str | None) -> None:
+        self._name = name
         self._file = open(name, "w", encoding="utf-8") if name and name != "-" else None  # noqa: SIM115
 
     def write(self, text: str) -> None:
-        (self._file or sys.stderr).write(text)
+        try:
+            (self._file or sys.stderr).write(text)
+        except OSError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: OSError) -> OSError:
+        # That it is the trace which cannot be written, and not the program that cannot be read.
+        return OSError(error.errno, error.strerror, f"--strace: {self._name}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            raise self._named(error) from error
 
 
 def _show_census(lines: list[str]) -> None:

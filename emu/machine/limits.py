@@ -5,6 +5,7 @@ from __future__ import annotations
 from emu.machine.outcome import Outcome
 from syscalls.world import Limits, Memory
 
+FARTHEST = 2**62  # instructions: no run comes as far, and the counters' numbers have 64 bits
 UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1000, "us"), (1, "ns"))
 
 
@@ -17,7 +18,7 @@ def work_limit(limits: Limits, pace: int, passed_ns: int) -> int | None:
     if limits.virtual_ns and (pace or passed_ns >= limits.virtual_ns):
         left = max(limits.virtual_ns - passed_ns, 0) * 1000
         allowed.append(-(-left // pace) if left else 0)
-    return min(allowed, default=None)
+    return min((limit for limit in allowed if limit < FARTHEST), default=None)
 
 
 def used_up(limits: Limits, instructions: int, pc: int) -> Outcome:

@@ -6,6 +6,7 @@ whole.  The same program in the same World gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,12 +23,19 @@ class RunRecord:
     """One record in the making."""
 
     def __init__(self, name: str, binary: Mapping[str, Any], world: Mapping[str, Any]) -> None:
-        """Begin the record of *binary* in *world*; raise OSError when the folder of *name* cannot be written."""
-        self._path = path = Path(name)
-        self._new = path.with_name(f".{path.name}.{os.getpid()}.new")
-        self._file = self._new.open("w", encoding="utf-8")
-        self._file.write(f'{{"schema": {json.dumps(SCHEMA)},\n"binary": {_text(binary)},\n"world": {_text(world)},\n')
-        self._file.write('"events": [')
+        """Begin the record of *binary* in *world*; raise OSError when the folder of *name* cannot be written.
+
+        A device or a pipe is written to as it is: a file renamed over ``/dev/null`` would take its place.
+        """
+        path = Path(name)
+        special = path.exists() and not path.is_file()
+        if not special:  # the name of a pipe behind /dev/fd is no path
+            path = path.resolve()
+        self._path = path
+        self._new = None if special else path.with_name(f".{path.name}.{os.getpid()}.new")
+        self._file = (self._new or path).open("w", encoding="utf-8")
+        self._write(f'{{"schema": {json.dumps(SCHEMA)},\n"binary": {_text(binary)},\n"world": {_text(world)},\n')
+        self._write('"events": [')
         self._separator = "\n"
         self._ran = 0
         self._calls = self._switches = 0
@@ -46,20 +54,32 @@ class RunRecord:
         self._entry({"ran": tid, "until": instructions})
 
     def _entry(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(f"{self._separator}{_text(entry)}")
+        self._write(f"{self._separator}{_text(entry)}")
         self._separator = ",\n"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text)
+        except OSError as error:  # the file is what cannot be written, and not the program that cannot be read
+            raise OSError(error.errno, error.strerror, f"--record: {self._path}") from error
 
     def end(self, outcome: Mapping[str, Any], instructions: int) -> None:
         """Write down how the program ended, and give the file its name."""
         totals = {"instructions": instructions, "switches": self._switches, "syscalls": self._calls}
-        self._file.write(f'\n],\n"outcome": {_text(outcome)},\n"totals": {_text(totals)}}}\n')
-        self._file.close()
-        self._new.replace(self._path)
+        self._write(f'\n],\n"outcome": {_text(outcome)},\n"totals": {_text(totals)}}}\n')
+        try:
+            self._file.close()
+        except OSError as error:  # as above: what was held back is written now
+            raise OSError(error.errno, error.strerror, f"--record: {self._path}") from error
+        if self._new is not None:
+            self._new.replace(self._path)
 
     def drop(self) -> None:
         """Leave nothing behind, unless it was ended."""
-        self._file.close()
-        self._new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was said already
+            self._file.close()
+        if self._new is not None:
+            self._new.unlink(missing_ok=True)
 
 
 def _text(value: Any) -> str:

@@ -44,11 +44,11 @@ def _plain(value: Any) -> Any:
 
 def write_csv(path: Path, table: dict[str, list[Any]]) -> None:
     """Write *table* to *path*, whole or not at all; raises OSError.  A device or a pipe is written to as it is."""
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # by the name as it is: that of a pipe behind /dev/fd is no path
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as special:
             _write_rows(special, table)
         return
+    path = path.resolve()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "x", newline="", encoding="utf-8", errors="backslashreplace") as file:

@@ -217,7 +217,7 @@ def ask(path: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         raise StoreError(f"{path}: there is no store yet: rt0 sweep makes one")
     connection = connect(path, read_only=True)
     try:
-        statements = connection.extract_statements(sql)
+        statements = connection.extract_statements(_text(sql))
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise StoreError("one SELECT is needed")
         found = connection.execute(statements[0])

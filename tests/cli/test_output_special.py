@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from emu.cli.main import main
+from tests.booted import BUNDLED
+
+RT0 = Path(sys.executable).with_name("rt0")
 
 
 @pytest.mark.parametrize("option", ["--json"])
@@ -50,3 +55,40 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert main(["boot", "--quiet", "--json", str(tmp_path / "link")]) == 0
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes().startswith(b'{"binary":')
+
+
+@pytest.mark.parametrize("option", ["boot --json", "run --record", "sweep --no-store --jobs 1 --quiet --csv"])
+def test_a_process_substitution_receives_the_output(tmp_path: Path, option: str) -> None:
+    """``>(...)`` is a name below /dev/fd: the pipe behind it has none of its own."""
+    got = tmp_path / "got"
+    reader, writer = os.pipe()
+    with open(got, "wb") as sink:
+        copying = subprocess.Popen(["cat"], stdin=reader, stdout=sink)
+    done = subprocess.run(
+        [RT0, *option.split(), f"/dev/fd/{writer}", BUNDLED], pass_fds=[writer], capture_output=True, check=False
+    )
+    os.close(reader)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert copying.wait(60) == 0
+    assert got.stat().st_size > 100
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device nodes")
+@pytest.mark.parametrize("option", ["--record", "--strace"])
+def test_what_a_run_writes_leaves_a_device_in_its_place(tmp_path: Path, option: str) -> None:
+    """A full disk: written to, not replaced by a file of its name; the line names it, and not the program."""
+    device = tmp_path / "full"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+        device.open("rb").close()
+    except PermissionError:
+        pytest.skip("this container makes no device nodes")
+
+    done = subprocess.run([RT0, "run", option, device, BUNDLED], capture_output=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == f"rt0: {option}: {device}: no space left on device\n".encode()
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [device]

@@ -284,3 +284,22 @@ def test_every_declared_name_can_be_shown() -> None:
     """The default names are those of the table, and each has a way to be read."""
     assert set(shown.declared()) <= set(BY_NAME)
     assert {"ncpu", "gomaxprocs", "physPageSize", "physHugePageSize"} <= set(shown.declared())
+
+
+def test_answers_are_json_whatever_they_hold(tmp_path: Path, capsys: Capture) -> None:
+    """Two columns of one title, bytes, numbers and keys that JSON has no word for: nothing is lost, all can be read."""
+    store = tmp_path / "s.duckdb"
+    with duckdb.connect(str(store)):
+        pass
+    ask = (
+        "SELECT 1 AS a, 2 AS a, 'nan'::FLOAT AS n, '\\x00\\xFF'::BLOB AS b, "
+        "[1e400] AS l, map{'2020-01-01'::DATE: 3} AS m"
+    )
+
+    assert main(["query", "--store", str(store), ask, "--json"]) == 0
+
+    def refused(word: str) -> None:
+        raise AssertionError(word)
+
+    found = json.loads(capsys.readouterr().out, parse_constant=refused)
+    assert found == [{"a": 1, "a_1": 2, "n": "nan", "b": "hex:00ff", "l": ["inf"], "m": {"2020-01-01": 3}}]

@@ -178,3 +178,42 @@ def test_what_is_no_executable(tmp_path: Path) -> None:
         done = rt0(path)
         assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
         assert said in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--timeout", "99999999999999h"], "--timeout: '99999999999999h' is too long"),
+        (["--timeout", ""], "--timeout: '' is no time"),
+        (["--cwd", ""], "--cwd: '' is no folder of the guest"),
+        (["--record", ""], "--record: an empty name"),
+        (["--strace", ""], "--strace: an empty name"),
+        (["--strace", "HELLO"], "is a program, not to be overwritten"),
+        (["--sysroot", "/not/there"], "--sysroot: '/not/there': no such file or directory"),
+        (["--sysroot", "HELLO"], "not a directory"),
+    ],
+)
+def test_values_of_options_that_cannot_be(binary: Binary, capsys: Capture, options: list[str], said: str) -> None:
+    """Also the empty ones that a variable of a script has that was never set: a line, and nothing is run."""
+    path = str(binary("hello-1.27.3"))
+
+    status = main(["run", *(word.replace("HELLO", path) for word in options), path])
+
+    out, errors = capsys.readouterr()
+    assert (status, out, errors.count("\n")) == (2, "", 1)
+    assert said in errors
+
+
+@pytest.mark.parametrize("key", ["limits.instructions", "limits.virtual-ns"])
+def test_the_largest_limits_are_none(binary: Binary, key: str) -> None:
+    """What docs/world.md allows for them is what a run takes; nothing comes as far."""
+    done = rt0("--set", f"{key}={2**63 - 1}", binary("hello-1.27.3"))
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_two_dashes_end_the_options(binary: Binary) -> None:
+    """Before the program, as for any command; those behind it are dropped too."""
+    path = binary("hello-1.27.3")
+
+    assert rt0("--", path, "--", "a").stdout == rt0(path, "a").stdout != b""

@@ -114,6 +114,7 @@ def test_schema_answers_sql(tmp_path: Path) -> None:
         "SELECT * FROM read_csv('/etc/passwd')",
         "ATTACH 'other.duckdb'",
         "SELECT 1 / 0 + 'x'",
+        "\udcff",  # a byte of the command line that is no UTF-8
     ],
 )
 def test_only_a_select_of_the_store(tmp_path: Path, sql: str) -> None:
