@@ -121,8 +121,6 @@ class Target:
 
     def _prepare(self) -> None:
         self.machine = Machine(self.image, self.world, profiled=True)
-        if not self.settings:  # another World is another beginning, where chains end
-            self.machine.engine.chain_pages(FEW_MOVES)
         self._values = Values(self.machine, self.image)
         self._nothing = self.machine.counter.state()
         self._cuts: set[int] = set()  # calls that runs were stopped before
@@ -137,13 +135,19 @@ class Target:
         # Let the machine stand at *begin* in *world*; tells how it got there, or why not.
         if world is self._stood_in or world == self._stood_in:
             return self._arrived
+        return self._begin_anew(world)
+
+    def _begin_anew(self, world: World) -> Outcome:
+        # As on a new machine, whatever was before, but that blocks keep the numbers that the search knows them by.
         self.machine.begin_anew(world)
         return self._stand()
 
     def _stand(self) -> Outcome:
         machine = self.machine
         self._stood_in = world = machine.world
-        machine.before_call = None
+        machine.before_call = machine.before_nr = None
+        if not self.settings:  # another World is another beginning, where chains end
+            machine.engine.chain_pages(FEW_MOVES)
         self._arrived = machine.run(self._begin_at + machine.loaded.bias, self.begin)
         self._own_rules, self._files = machine.kernel.responses, world.files
         self._done = len(machine.kernel.events)
@@ -174,7 +178,7 @@ class Target:
             name = where.filename.replace("\\", "/").rpartition("/")[2]
             defect = f"{type(error).__name__}: {error} ({name}, {where.name})"
             calls = tuple(self.machine.kernel.events)
-            self._prepare()
+            self._begin_anew(self.world)
             outcome = {"kind": "defect", "message": defect, "function": where.name, "at": None, "exit_status": None}
             return self._result(plan, outcome, calls=calls, defect=defect)
 
@@ -224,7 +228,7 @@ class Target:
         try:
             self._followed = Trail(plan, self._steps_of(plan, partings), sites)
         except Exception:  # noqa: BLE001  a run of that plan tells
-            self._prepare()
+            self._begin_anew(self.world)
 
     def _unchanged_trail(self) -> Trail:
         # With steps all along, as nobody knows where the runs to come will part with it.
@@ -299,8 +303,7 @@ class Target:
         # Stand where a run of *plan* may begin, with its rules in force.
         machine = self.machine
         if not snapshot.is_single(machine):  # the run before made processes: no snapshot leads back from there
-            machine.begin_anew(self._full)
-            self._stand()
+            self._begin_anew(self._full)
             followed = None
         kernel = machine.kernel
         kernel.answer_by(self._own_rules)

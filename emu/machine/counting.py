@@ -173,6 +173,7 @@ class PlainCounter:
         self._hooked: set[int] = set()  # where blocks are cut within the engine's own, each with a hook
         self._memory = 0
         self._cuts: set[int] = set()  # of these the ones that this memory's code was translated with
+        self._blocks: dict[tuple[int, tuple[int, ...]], _Block] = {}
         self.reset()
         self._on_cut_hook = _CODE_HOOK(self._on_cut)
         within = _INSTRUCTION_HOOK(self._on_hooked_instruction)
@@ -199,7 +200,8 @@ class PlainCounter:
 
     def reset(self) -> None:
         """Start anew from zero, without a limit."""
-        self._blocks: dict[tuple[int, tuple[int, ...]], _Block] = {}
+        for block in self._blocks.values():  # whose places stay
+            block.times = 0
         # The engine's block at an address: its bytes, our blocks in it, whether one REP instruction is all of it
         # (then the mask of its count, else 0), and whether the engine ended it for want of space.
         self._shapes: dict[int, tuple[int, list[_Block], int, bool]] = {}

@@ -271,9 +271,12 @@ def test_memory_is_bounded(image: Image) -> None:
 
 
 def test_an_exception_of_ours_is_a_defect(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is reported with its place, and the target goes on."""
+    """It is reported with its place, and the target goes on; blocks of code have the numbers that they had."""
     target = Target(image, World())
     plan = Plan((Answer(FILE_ROWS[THP], 0, plans.CONTENTS, b"1048576\n"),))
+    other = Plan((fails("sched_getaffinity", 0, ENOMEM),))
+    target.run(Plan((fails("mmap", 9, ENOMEM),)))
+    before, place = target.run(other).coverage, target.machine.counter.places()
 
     def broken(_kernel: Kernel, _files: object) -> None:
         raise ZeroDivisionError("broken")
@@ -284,6 +287,8 @@ def test_an_exception_of_ours_is_a_defect(image: Image, monkeypatch: pytest.Monk
     assert (found.kind, found.message) == ("defect", "ZeroDivisionError: broken (test_target.py, broken)")
     result = target.run(plan)
     assert (verdict(result).kind, result.values["physHugePageSize"]) == (OK, 1 << 20)
+    assert target.run(other).coverage.startswith(before)
+    assert target.machine.counter.places()[: len(place)] == place
 
 
 def test_settings_change_the_world_when_asked(image: Image) -> None:
