@@ -25,6 +25,7 @@ from syscalls.tree.stored import Folder
 
 if TYPE_CHECKING:
     from syscalls.files.opened import Facts
+    from syscalls.program import Program
 
 MAX_LINKS = 40  # include/linux/namei.h, MAXSYMLINKS
 
@@ -54,14 +55,14 @@ class Tree:
     """The guest's file system.  *may_search*, if set, says which directories the process may look something up in.
 
     *contents* are those of the files that the World wrote down, by path: what they hold when they are opened.
-    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there.
+    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there, and for which program.
     """
 
     def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store, contents: dict[str, bytes]) -> None:
         self.root, self.mounts, self.store, self.contents = root, mounts, store, contents
         self._points = [(mount.point, f"{mount.point.rstrip('/')}/", mount) for mount in reversed(mounts)]
         self.may_search: Callable[[Directory], bool] | None = None
-        self.known: dict[bytes, tuple[FileNode, Facts]] = {}
+        self.known: dict[bytes, tuple[FileNode, Facts, Program]] = {}
 
     def lookup(self, path: str, cwd: str | Directory = "/", follow: bool = True) -> Node | None:
         """As :meth:`resolve`, but None where there is no such file."""

@@ -300,10 +300,10 @@ def test_shared_mappings_of_one_file_see_each_other() -> None:
     assert [data for _, data in machine.kernel.output] == everything
 
 
-@pytest.mark.parametrize("name", ["holding", "signalfd", "sharedfutex", "moving", "severalmessages"])
+@pytest.mark.parametrize("name", ["holding", "signalfd", "sharedfutex", "moving", "severalmessages", "ownfiles"])
 def test_programs_with_threads_and_files(name: str, tmp_path: Path) -> None:
     """Waiting calls keep their files, whatever gets the number; signals are read; processes share words, and memory
-    that moves; several messages are waited for one by one.
+    that moves; several messages are waited for one by one; files in /proc are of the program that runs.
     """
     base = ("-static", "-O1", "-w", "-pthread")
     path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=base)
