@@ -55,7 +55,7 @@ class Tree:
     """The guest's file system.  *may_search*, if set, says which directories the process may look something up in.
 
     *contents* are those of the files that the World wrote down, by path: what they hold when they are opened.
-    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there, and for which program.
+    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there and the program.
     """
 
     def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store, contents: dict[str, bytes]) -> None:
