@@ -192,11 +192,18 @@ class Target:
             self._runs += 1
             if self._runs == WORTH:
                 self._unchanged = self._unchanged_trail()
-            plan = self._effective(plan)
-            outcome = self._go(plan, self._quick)
+            answers = self._effective(plan)
+            outcome = self._go(answers, self._quick)
             if outcome.kind == "limit" and outcome.at != "deadlock":
-                outcome = self._looked_at_closely(plan, outcome)
+                outcome = self._looked_at_closely(answers, outcome)
+            plan = self._told(plan, answers)
         return self._judged(plan, outcome)
+
+    def _told(self, plan: Plan, answers: Plan) -> Plan:
+        # What made a run what it was: with settings, which a run from here on has no use for.
+        if not self.settings or not plan.from_entry:
+            return answers
+        return Plan(tuple(one for one in plan.answers if one.kind == SETTING or one in answers.answers))
 
     def _settled(self, plan: Plan) -> World:
         # The World with the plan's settings, but none of its answers.

@@ -303,6 +303,20 @@ def test_settings_change_the_world_when_asked(image: Image) -> None:
     assert plain.world_of(plan) == plain.world
 
 
+def test_settings_belong_to_what_a_run_showed(image: Image) -> None:
+    """Without them its World would not do the same again; what was read before the stretch is not told."""
+    target = Target(image, World(), settings=True)
+    plan = Plan((setting("env.GOMEMLIMIT", "x"), fails("munmap", 200, ENOMEM), setting("auxv.AT_PAGESZ", "4096")))
+    result = target.run(plan)
+    again = Target(image, target.world_of(result.plan)).run(Plan())
+
+    assert result.plan == plan
+    assert verdict(result).kind == "throw"
+    assert "malformed GOMEMLIMIT" in verdict(result).message
+    assert verdict(again) == verdict(result)
+    assert Target(image, World(), settings=True).run(Plan((setting("auxv.AT_PAGESZ", "0"),))).tier == HOSTILE
+
+
 def test_a_run_that_does_not_get_to_the_beginning_has_its_own_stack(image: Image) -> None:
     """Whatever runs came before, of which one was stopped in a throw."""
     early, thrown = Plan((setting("auxv.AT_PAGESZ", "0"),)), Plan((fails("mmap", 0, ENOMEM),))
