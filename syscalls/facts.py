@@ -12,24 +12,23 @@ from syscalls.vma import GROWSDOWN, Vma
 if TYPE_CHECKING:
     from syscalls.kernel import Kernel
     from syscalls.processes import Process
-    from syscalls.program import Program
     from syscalls.tree import Node
 
 
 def tree_facts(k: Kernel) -> ProcessFacts:
     """Return the view of *k* that its tree renders: of the first process, and through it of all others."""
-    known: dict[int, tuple[Process, Program, ProcessFacts]] = {}
+    known: dict[int, tuple[Process, ProcessFacts]] = {}
 
     def others(pid: int) -> ProcessFacts | None:
-        # What is told of a process that runs the same program is the same object, so that its folder can stay.
+        # What is told of a process is the same object as long as there is one, so that its folder can stay.
         process = k.processes.get(pid)
         if process is None:
             known.pop(pid, None)
             return None
         before = known.get(pid)
-        if before is None or before[0] is not process or before[1] is not process.program:
-            before = known[pid] = process, process.program, process_facts(k, process)
-        return before[2]
+        if before is None or before[0] is not process:
+            before = known[pid] = process, process_facts(k, process)
+        return before[1]
 
     return replace(
         process_facts(k, k.first),
@@ -46,19 +45,23 @@ def tree_facts(k: Kernel) -> ProcessFacts:
 
 
 def process_facts(k: Kernel, process: Process) -> ProcessFacts:
-    """Return the view of *process*.  One that has ended has no memory, no descriptors and no threads any more."""
+    """Return the view of *process*, whatever it runs by then.
+
+    One that has ended has no memory, no descriptors and no threads any more.
+    """
     program = process.program
     return ProcessFacts(
         name=program.name,
         exe=program.exe,
+        runs=lambda: process.program.exe,
         program=program.read_file,
-        command_line=lambda: stretch(process, program.arg_range),
-        environment=lambda: stretch(process, program.env_range),
-        auxv=lambda: auxv.pack(program.auxv),
+        command_line=lambda: stretch(process, process.program.arg_range),
+        environment=lambda: stretch(process, process.program.env_range),
+        auxv=lambda: auxv.pack(process.program.auxv),
         maps=lambda: process.space.maps() if process.ended is None else "",
         vm=lambda: vm_sizes(process),
         tids=lambda: sorted(task.tid for task in k.tasks_of(process)),
-        comm=lambda tid: k.tasks[tid].comm if tid in k.tasks else program.name,
+        comm=lambda tid: k.tasks[tid].comm if tid in k.tasks else process.program.name,
         fds=lambda: {fd: process.files.get(fd).place for fd in process.files.fds()},
         rlimits=lambda: process.rlimits,
         signals=lambda: signal_sets(k, process),

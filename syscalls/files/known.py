@@ -2,8 +2,7 @@
 
 A Go program opens four of them as it starts, and a fuzzer lets it do so a thousand times a second: to walk the path and
 to collect the facts of what is there takes 40 us, this 6.  A tree remembers where a path led as long as nothing can
-lead it elsewhere: the guest has changed no file, and there is one process, root's, which runs the program that it ran
-then.  Contents are asked for each time.
+lead it elsewhere: the guest has changed no file, and there is one process, root's.  Contents are asked for each time.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ def _settled(k: Kernel) -> bool:
 def reopened(k: Kernel, path: bytes, flags: int) -> Regular | None:
     """Return what *path* and *flags* open, if that is known; raise what reading its contents fails with."""
     found = None if flags & ~READING else k.tree.known.get(path)
-    if found is None or found[2] is not k.process.program or not _settled(k):
+    if found is None or not _settled(k):
         return None
-    node, facts, _ = found
+    node, facts = found
     size = node.size
     shown = facts if facts.size == size else facts._replace(size=size)
     return Regular(path, abi.O_LARGEFILE, shown, node.content())
@@ -44,4 +43,4 @@ def learn(k: Kernel, path: bytes, node: FileNode, facts: Facts) -> None:
     own = f"/proc/{k.process.pid}/"
     spelled = path.decode("utf-8", "surrogateescape").replace("//", "/")
     if _settled(k) and spelled in (place, place.replace(own, "/proc/self/", 1)):
-        k.tree.known[path] = node, facts, k.process.program
+        k.tree.known[path] = node, facts

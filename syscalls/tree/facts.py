@@ -68,6 +68,7 @@ class ProcessFacts:
 
     name: str  # the program's file name, of which /proc/self/comm shows 15 bytes until a thread renames itself
     exe: str  # its absolute path in the guest
+    runs: Callable[[], str] | None = None  # that of what the process runs now, after execve; None: `exe`
     program: Callable[[], bytes] = _nothing  # the bytes of the executable
     command_line: Callable[[], bytes] = _nothing  # argv's strings as they lie on the stack, each with its NUL
     environment: Callable[[], bytes] = _nothing  # likewise envp's

@@ -48,7 +48,7 @@ def folder(world: World, facts: ProcessFacts, mounts: tuple[Mount, ...]) -> Dire
         "cmdline": lambda: FileNode(facts.command_line),
         "cwd": lambda: Link(facts.cwd or world.cwd),
         "environ": lambda: FileNode(facts.environment, 0o400),
-        "exe": lambda: Link(facts.exe),
+        "exe": lambda: Link(facts.runs or facts.exe),
         "fd": lambda: Directory({}, 0o500, lambda name: _fd(facts, name), lambda: map(str, facts.fds())),
         "limits": lambda: text(lambda: limits(world, facts)),
         "maps": lambda: text(facts.maps),

@@ -25,7 +25,6 @@ from syscalls.tree.stored import Folder
 
 if TYPE_CHECKING:
     from syscalls.files.opened import Facts
-    from syscalls.program import Program
 
 MAX_LINKS = 40  # include/linux/namei.h, MAXSYMLINKS
 
@@ -55,14 +54,14 @@ class Tree:
     """The guest's file system.  *may_search*, if set, says which directories the process may look something up in.
 
     *contents* are those of the files that the World wrote down, by path: what they hold when they are opened.
-    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there and the program.
+    *known* are places that :mod:`syscalls.files.known` remembers, with the facts of what is there.
     """
 
     def __init__(self, root: Folder, mounts: tuple[Mount, ...], store: Store, contents: dict[str, bytes]) -> None:
         self.root, self.mounts, self.store, self.contents = root, mounts, store, contents
         self._points = [(mount.point, f"{mount.point.rstrip('/')}/", mount) for mount in reversed(mounts)]
         self.may_search: Callable[[Directory], bool] | None = None
-        self.known: dict[bytes, tuple[FileNode, Facts, Program]] = {}
+        self.known: dict[bytes, tuple[FileNode, Facts]] = {}
 
     def lookup(self, path: str, cwd: str | Directory = "/", follow: bool = True) -> Node | None:
         """As :meth:`resolve`, but None where there is no such file."""

@@ -19,7 +19,7 @@ from emu.machine.outcome import Outcome
 from fixtures import store
 from fixtures.native import compile_program
 from syscalls.numbers import NUMBERS
-from syscalls.world import Limits, Process, Uname, World
+from syscalls.world import File, Limits, Process, Uname, World
 
 
 @dataclass(frozen=True)
@@ -344,3 +344,11 @@ def test_a_snapshot_is_not_put_back_once_the_guest_has_made_processes() -> None:
     assert not snapshot.is_single(machine)
     with pytest.raises(ValueError, match="has made processes since"):
         snapshot.restore(machine, taken)
+
+
+def test_a_file_of_the_worlds_in_proc_keeps_no_others_from_changing() -> None:
+    """Those of a program that has run another in its place."""
+    path = compile_program(store.ROOT / "tests" / "native" / "ownfiles.c", base=("-static", "-O1", "-w", "-pthread"))
+    world = replace(host_world(), files=(File("/proc/self/cgroup", b"0::/somewhere\n"),))
+
+    assert run_static(path, world) == run_static(path)

@@ -19,6 +19,16 @@ static void look(const char *name, int show)
 		printf("%s: %.*s\n", name, size, bytes);
 }
 
+static void look_at_link(void)
+{
+	char path[4096];
+	int size = readlink("/proc/self/exe", path, sizeof path), at = size;
+
+	while (at && path[at - 1] != '/')
+		at--;
+	printf("exe: %.*s\n", size - at, path + at);
+}
+
 int main(int argc, char **argv)
 {
 	static char *const next[][4] = { { "one", "two" }, { "one", "two", "three" }, { "x" } };
@@ -32,6 +42,7 @@ int main(int argc, char **argv)
 		look("cmdline", round);
 		look("environ", round);
 		look("comm", round);
+		look_at_link();
 	}
 	if (round < 3)
 		execve("/proc/self/exe", next[round], env[round]);
