@@ -81,10 +81,15 @@ def prepare(settings: Settings) -> None:
 
 
 def read_state(path: Path) -> dict[str, float]:
-    """What the process whose state is in the file *path* did so far; nothing if there is no such file."""
+    """What the process whose state is in the file *path* did so far; nothing without such a file, or if it is damaged.
+
+    All that is lost then are counts, which the campaign goes on without.
+    """
     try:
         found = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        return {}
+    if not isinstance(found, dict):
         return {}
     return {key: value for key, value in found.items() if isinstance(value, int | float)}
 

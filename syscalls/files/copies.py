@@ -74,7 +74,11 @@ def sendfile(k: Kernel, t: Task, out_fd: int, in_fd: int, offset: int, size: int
 
         done = splices.send_file(k, t, source, start, target, min(size, abi.MAX_RW_COUNT))
     else:
-        done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
+        try:
+            done = copy(k, source, start, target, at, room(k, t, target, at, min(size, abi.MAX_RW_COUNT)))
+        except SyscallError as error:
+            transfer.tell_broken(k, t, target, error)
+            raise
     if target.seekable:
         target.position = at + done
     advance(k, offset, source, start + done)

@@ -88,7 +88,11 @@ def _from_pipe(k: Kernel, t: Task, source: PipeEnd, target: OpenFile, at: int, s
         if target.flags & abi.O_APPEND:
             raise SyscallError(EINVAL)
         start = int.from_bytes(k.mem.read(at, 8), "little") if at else target.position
-        went = target.write_at(k, start, pipe.peek(min(size, CHUNK)))
+        try:
+            went = target.write_at(k, start, pipe.peek(min(size, CHUNK)))
+        except SyscallError as error:
+            transfer.tell_broken(k, t, target, error)
+            raise
         _advance(k, target, at, start + went)
     source.take(k, t, went)
     return went

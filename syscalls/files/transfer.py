@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from syscalls import abi
-from syscalls.errno import EBADF, EINVAL, ESPIPE, SyscallError
-from syscalls.files.opened import Directory, OpenFile, Plain
+from syscalls.errno import EBADF, EINVAL, EPIPE, ESPIPE, SyscallError
+from syscalls.files.opened import Directory, OpenFile, Plain, Stream
 from syscalls.files.pollable import Pollable, gather, scatter
 from syscalls.files.sizes import room
 from syscalls.guest import GuestFault
 from syscalls.light import TYPE_CHECKING
+from syscalls.sending import send
+from syscalls.siginfo import from_process
 from syscalls.waits import Blocked
 
 if TYPE_CHECKING:
@@ -80,12 +82,22 @@ def drain(k: Kernel, file: OpenFile, offset: int, addr: int, size: int) -> int:
     return done
 
 
+def tell_broken(k: Kernel, t: Task, file: OpenFile, error: SyscallError) -> None:
+    """Send SIGPIPE where *error* is that of a stream that nobody outside reads any more; pipe(7)."""
+    if error.errno == EPIPE and isinstance(file, Stream):
+        send(k, t, abi.SIGPIPE, from_process(abi.SIGPIPE, t.pid, t.process.ids.uid))
+
+
 def append(k: Kernel, t: Task, file: OpenFile, addr: int, size: int) -> int:
     """Write where the next write of *file* goes, and let the one after it go on from there."""
     start = file.write_start()
     if isinstance(file, Plain):
         size = room(k, t, file, start, size)
-    done = drain(k, file, start, addr, size)
+    try:
+        done = drain(k, file, start, addr, size)
+    except SyscallError as error:
+        tell_broken(k, t, file, error)
+        raise
     if file.seekable and done:
         file.position = start + done
     return done

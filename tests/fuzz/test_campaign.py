@@ -199,6 +199,18 @@ def test_interrupting_ends_a_campaign_in_order(binary: Binary, tmp_path: Path) -
     assert out.startswith(f"{summary(tmp_path)['executions']:,} runs in ")
 
 
+@pytest.mark.parametrize("said", ["", "{", "[]", "\xff"])
+def test_a_damaged_state_costs_counts_only(tmp_path: Path, said: str) -> None:
+    """What a full disk or an editor left of state/0.json: the campaign goes on, and counts from nothing."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "0.json").write_bytes(said.encode("latin-1"))
+
+    done = rt0("fuzz", "--out", tmp_path, "--max-runs", "3")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary(tmp_path)["executions"] == 3
+
+
 def test_two_processes_share_a_campaign(binary: Binary, tmp_path: Path) -> None:
     """Both search, the runs are divided, the summary is the sum."""
     done = rt0("fuzz", binary(PROGRAM), "--out", tmp_path, "--max-runs", "601", "--jobs", "2", "--quiet")
@@ -232,8 +244,8 @@ def test_a_corpus_is_merged_and_made_small(campaign: Path, binary: Binary, tmp_p
         (["--until", "runtime.nowhere"], "--from or --until: "),
         (["--merge", "absent"], "--merge: absent: no such directory"),
         (["--tier", "soft"], "invalid choice"),
-        (["--time", "-1"], "--time"),
-        (["--max-runs", "0"], "--max-runs"),
+        (["--time", "-1"], "--time: '-1' is no number of seconds, such as 60 or 0.5"),
+        (["--max-runs", "0"], "--max-runs: '0' is no number from 1 on"),
         (["--jobs", "none"], "--jobs"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--also", "absent"], "absent"),

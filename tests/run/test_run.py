@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,6 +99,56 @@ def test_a_reader_that_goes_away(binary: Binary) -> None:
     os.close(write)
 
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("call", ["write", "writev", "splice", "sendfile"])
+def test_a_signal_says_that_the_reader_went_away(tmp_path: Path, call: str) -> None:
+    """SIGPIPE ends a program that asks for nothing else, with no word; a handler is told by whom, as natively."""
+    from fixtures.native import compile_program
+
+    (tmp_path / "gone.c").write_text(
+        """#define _GNU_SOURCE
+        #include <errno.h>
+        #include <fcntl.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <string.h>
+        #include <sys/sendfile.h>
+        #include <sys/uio.h>
+        #include <unistd.h>
+        static void told(int n, siginfo_t *i, void *u) {
+            dprintf(2, "%d %d %d\\n", n, i->si_code, i->si_pid == getpid());
+        }
+        static int put(const char *how) {
+            struct iovec v = {"a", 1};
+            int p[2];
+            if (!strcmp(how, "write")) return write(1, "a", 1);
+            if (!strcmp(how, "writev")) return writev(1, &v, 1);
+            if (!strcmp(how, "sendfile")) return sendfile(1, open("/proc/self/exe", O_RDONLY), 0, 1);
+            pipe(p);
+            write(p[1], "a", 1);
+            return splice(p[0], 0, 1, 0, 1, 0);
+        }
+        int main(int argc, char **argv) {
+            struct sigaction a = {.sa_sigaction = told, .sa_flags = SA_SIGINFO};
+            sigaction(SIGPIPE, &a, 0);
+            int got = put(argv[1]);
+            dprintf(2, "%d %d\\n", got, errno);
+            signal(SIGPIPE, SIG_DFL);
+            put(argv[1]);
+            dprintf(2, "still here\\n");
+        }"""
+    )
+    path = compile_program(tmp_path / "gone.c", base=("-static", "-w"))
+    ends = []
+    for command in ([str(path), call], [*RT0, "run", str(path), call]):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, timeout=60)
+        os.close(write)
+        ends.append((done.returncode, done.stderr))
+
+    assert ends == [(-signal.SIGPIPE, b"13 0 1\n-1 32\n"), (128 + signal.SIGPIPE, b"13 0 1\n-1 32\n")]
 
 
 @pytest.mark.parametrize(
