@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except Exception as error:  # the last line of defence: a bug of ours ends with a line, too
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            return _fail("the folder that this is run in is not there any more; go to another one", USAGE)
         if os.environ.get("RT0_DEBUG") == "1":
             raise
         return _fail(f"bug: {type(error).__name__}: {error} (please report it; RT0_DEBUG=1 shows more)", BUG)
@@ -90,6 +92,15 @@ def _run(arguments: list[str]) -> int:
         return _dispatch(arguments)
     except SystemExit as leaving:  # argparse after --help
         return int(leaving.code or 0)
+
+
+def _is_somewhere() -> bool:
+    # Whether the working directory has a name: without one no relative path can be followed.
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib takes 4 ms to import
+    except OSError:
+        return False
+    return True
 
 
 def _fail(message: str, status: int) -> int:

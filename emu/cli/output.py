@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 100  # columns of what is not a terminal
 MIN_COLUMNS = 40
+MAX_DIGITS = 4  # of $COLUMNS: lines are padded to it
 STDOUT = "-"
 ELF = b"\x7fELF"
 
@@ -34,7 +35,7 @@ def paper(stream: TextIO) -> Paper:
 def columns(stream: TextIO, terminal: bool) -> int:
     """The width of *stream*, in characters."""
     chosen = os.environ.get("COLUMNS", "")
-    if chosen.isdecimal() and int(chosen):
+    if chosen.isdecimal() and len(chosen) <= MAX_DIGITS and int(chosen):
         return max(int(chosen), MIN_COLUMNS)
     if terminal:
         try:

@@ -111,7 +111,7 @@ def _memory(process: NativeProcess, folder: Path) -> Memory:
     own = [low for name, (low, high) in spans.items() if name in KERNEL_MAPPINGS and high <= stack[0]]
     soft, _ = resource.prlimit(process.pid, resource.RLIMIT_STACK)
     total = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    fields = os.fsdecode((folder / "stat").read_bytes()).rpartition(")")[2].split()
     default = Memory()
     return replace(
         default,
@@ -158,7 +158,8 @@ def _uname() -> Uname:
 
 
 def _identity(vector: Mapping[int, int], folder: Path) -> Process:
-    status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+    lines = os.fsdecode((folder / "status").read_bytes()).split("\n")  # a program's name may be any bytes
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     return Process(
         pid=int(status["Pid"]),
         ppid=int(status["PPid"]),

@@ -138,9 +138,11 @@ def publish(folder: Path, name: str, finding: Finding, record: str, elsewhere: S
         return False
     made = folder / f"{TEMPORARY}{os.getpid()}-{name}"
     made.mkdir(parents=True, exist_ok=True)
-    (made / "world.toml").write_text(to_text(finding), encoding="utf-8")
-    (made / "record.json").write_text(record + "\n", encoding="utf-8")
-    (made / "README.md").write_text(page(name, finding, elsewhere), encoding="utf-8")
+    for file, text in (
+        ("world.toml", to_text(finding)), ("record.json", record + "\n"), ("README.md", page(name, finding, elsewhere)),
+    ):  # fmt: skip
+        # The program's name may hold bytes that are no UTF-8: lone surrogates here, their escapes in the files.
+        (made / file).write_text(text, encoding="utf-8", errors="backslashreplace")
     try:
         made.rename(target)
     except OSError:  # another process was quicker: a folder that holds files is not replaced, rename(2)

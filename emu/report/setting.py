@@ -70,9 +70,14 @@ def _changed(key: str, item: Any, default: Any) -> Iterator[str]:
 
 
 def _environment(env: list[str], default: list[str]) -> Iterator[str]:
-    # Variables that were added or changed; all of them, if others than those went or moved.
+    # Variables that were added or changed; all of them, if others than those went or moved, or one is no readable text.
     names = [entry.partition("=")[0] for entry in env]
-    if names[: len(default)] != [entry.partition("=")[0] for entry in default] or len(set(names)) < len(names):
+    spelled = any(entry.startswith(("hex:", "text:")) for entry in env)
+    if (
+        spelled
+        or names[: len(default)] != [entry.partition("=")[0] for entry in default]
+        or len(set(names)) < len(names)
+    ):
         yield f"env = {inline_value(env)}"
         return
     for entry in env:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -224,3 +225,30 @@ def test_a_boot_to_json_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded & {"lief", "capstone", "drgn", "rich", "elftools", "msgspec", "tomllib", "subprocess"} == set()
     assert loaded & {"emu.report.tree", "emu.report.summary", "emu.boot.schema", "emu.boot.order"} == set()
     assert "emu.machine.engine" in loaded
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--bind", ".", "HELLO"], ["run", "--bind", ".", "--cpus", "2", "HELLO"]], ids=" ".join
+)
+def test_a_folder_that_is_gone(tmp_path: Path, arguments: list[str]) -> None:
+    """Where a relative path means nothing any more: a line that says so."""
+    rt0 = Path(sys.executable).with_name("rt0")
+    command = " ".join([str(rt0), *(word.replace("HELLO", str(BUNDLED)) for word in arguments)])
+    done = subprocess.run(["sh", "-c", f"rmdir $PWD && {command}"], cwd=tmp_path, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"rt0: the folder that this is run in is not there any more; go to another one\n"
+
+
+@pytest.mark.parametrize("command", ["boot --quiet", "verify --quiet", "fuzz --max-runs 3 --page-size 1024"])
+def test_a_program_with_any_name(tmp_path: Path, command: str) -> None:
+    """Bytes that are no UTF-8, in its name and in that of the folder where a campaign writes."""
+    program = tmp_path / os.fsdecode(b"h\xff\xe2\x80\xa8i")
+    shutil.copy(BUNDLED, program)
+    words = [str(Path(sys.executable).with_name("rt0")), *command.split(), str(program)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    if command.startswith("fuzz"):
+        assert subprocess.run([words[0], "replay", "rt0-fuzz"], cwd=tmp_path, check=False).returncode == 0
+        assert [*(tmp_path / "rt0-fuzz" / "findings").iterdir()]

@@ -42,7 +42,9 @@ def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None
     assert not output.paper(stream(Terminal)).colour
 
 
-@pytest.mark.parametrize(("columns", "width"), [("72", 72), ("10", 40), ("", 100), ("0", 100), ("wide", 100)])
+@pytest.mark.parametrize(
+    ("columns", "width"), [("72", 72), ("10", 40), ("", 100), ("0", 100), ("wide", 100), ("9" * 11, 100)]
+)
 def test_width(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
     """$COLUMNS if it is a number, never less than 40; 100 where there is no terminal."""
     monkeypatch.setenv("COLUMNS", columns)

@@ -17,6 +17,8 @@ SETTINGS = [
     ('thp=a "quoted"\nline',),
     ("env.GOGC=50", "env.A B=c d", "env.HOME=/x"),
     ('env=["X=1"]',),
+    ("env.X=\udcff",),
+    ("env.hex:00=1", "env.text:a=b"),
     ("cpuid.aes=false", "cpuid.bmi1=false", "cpuid.family=6", "cpuid.model=85"),
     ('cpuid.leaves."0x7.0"=[0, 8, 0, 0]',),
     ("auxv.AT_RANDOM=absent", "auxv.99=1", "auxv.AT_SYSINFO_EHDR=0"),

@@ -262,7 +262,8 @@ class Process:
 
     def maps(self) -> list[tuple[int, int, str]]:
         """Return the program's mappings now: (first address, end, name or "")."""
-        rows = [line.split(maxsplit=5) for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines()]
+        text = os.fsdecode(Path(f"/proc/{self.pid}/maps").read_bytes())  # a file's name may be any bytes
+        rows = [line.split(maxsplit=5) for line in text.split("\n") if line]
         spans = [[int(part, 16) for part in row[0].split("-")] for row in rows]
         return [(low, high, row[5] if len(row) > 5 else "") for (low, high), row in zip(spans, rows, strict=True)]
 
