@@ -48,6 +48,7 @@ def run(argv: Sequence[str]) -> int:
 
     from emu.boot.boot import UnknownFunction
     from emu.fuzz.engines import NoEngine
+    from emu.fuzz.target import NotThere
     from emu.image.errors import ImageError
     from syscalls.world import WorldError
 
@@ -55,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
         if chosen.minimise:
             return _minimise(settings)
         return _campaign(settings, chosen.quiet)
-    except (ImageError, WorldError) as error:
+    except (ImageError, NotThere, WorldError) as error:
         raise UsageError(str(error)) from error
     except UnknownFunction as error:
         raise UsageError(f"--from or --until: {error}") from error

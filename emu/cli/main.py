@@ -81,6 +81,10 @@ def entry() -> NoReturn:
     if sys.argv[1:2] in (["boot"], ["run"]):  # a run enables it again, once all is loaded
         gc.disable()
     status = main()
+    if "multiprocessing.synchronize" in sys.modules:  # its semaphores are unlinked by what runs at an orderly end
+        from multiprocessing.util import _run_finalizers  # type: ignore[attr-defined]  # typeshed leaves it out
+
+        _run_finalizers(0)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody reads it any more
             stream.flush()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import time
+from typing import TYPE_CHECKING
 
 from emu.boot.boot import entry_of
 from emu.fuzz import search
@@ -15,6 +18,9 @@ from emu.fuzz.folder import Settings, Summary, prepare, summarise
 from emu.fuzz.target import Target
 from emu.fuzz.worker import TICK_SECONDS, Progress, Stop, Worker
 from emu.image.image import load
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
 
 
 def run(settings: Settings, progress: Progress | None = None) -> tuple[Summary, bool]:
@@ -53,7 +59,10 @@ def minimise_corpus(settings: Settings) -> tuple[int, int]:
 def _run_many(settings: Settings, progress: Progress | None) -> bool:
     # Spawned, not forked: each process has an engine of its own from the start.
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(settings, index, os.getpid())) for index in range(settings.jobs)]
+    failures: SimpleQueue[Exception] = context.SimpleQueue()
+    workers = [
+        context.Process(target=_work, args=(settings, index, os.getpid(), failures)) for index in range(settings.jobs)
+    ]
     # Ignored, and inherited so, until each of them has its own way to stop: none dies of it while it is loaded.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for worker in workers:
@@ -72,9 +81,27 @@ def _run_many(settings: Settings, progress: Progress | None) -> bool:
     stopping.restore()
     failed = [worker.exitcode for worker in workers if worker.exitcode]
     if failed:
+        if not failures.empty():
+            raise failures.get()
         raise RuntimeError(f"{len(failed)} of {settings.jobs} processes ended with status {failed[0]}")
     return stopping.asked
 
 
-def _work(settings: Settings, index: int, parent: int) -> None:
-    Worker(settings, index, None, parent).work()
+def _work(settings: Settings, index: int, parent: int, failures: SimpleQueue[Exception]) -> None:
+    # What goes wrong is the first process's to say, in one line, as if it were its own.
+    try:
+        Worker(settings, index, None, parent).work()
+    except Exception as error:
+        failures.put(_sent(error))
+        if os.environ.get("RT0_DEBUG") == "1":
+            raise
+        sys.exit(1)
+
+
+def _sent(error: Exception) -> Exception:
+    # `error`, or what says the same, if it cannot go from one process to another.
+    try:
+        pickle.loads(pickle.dumps(error))
+    except (pickle.PickleError, TypeError, AttributeError):
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

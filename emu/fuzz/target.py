@@ -56,6 +56,10 @@ CLOSE = 3  # runs that part within so many calls begin at the same snapshot, if 
 SYSCALL_SIZE = 2  # bytes of the instruction
 
 
+class NotThere(ValueError):
+    """The program does not get to where runs are to begin, in the World that it was given."""
+
+
 class Result(NamedTuple):
     """One run of *plan* in *world*.
 
@@ -129,7 +133,7 @@ class Target:
         self._cuts_known = 0, 0  # blocks and cuts when that was found out
         outcome = self._stand()
         if outcome.kind != "reached":
-            raise ValueError(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
+            raise NotThere(f"{self.image.name} does not get to {self.begin}: {outcome.message}")
 
     def _stand_in(self, world: World) -> Outcome:
         # Let the machine stand at *begin* in *world*; tells how it got there, or why not.

@@ -64,6 +64,11 @@ def _write_rows(file: TextIO, table: dict[str, list[Any]]) -> None:
     writer.writerows(zip(*table.values(), strict=True))
 
 
+def _encodable(value: Any) -> Any:
+    # Bytes of the command line that are no UTF-8 are lone surrogates, which DuckDB does not take.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def write_parquet(path: Path, table: dict[str, list[Any]]) -> None:
     """Write *table* to *path*, whole or not at all, each column with the narrowest type that holds it.
 
@@ -75,7 +80,7 @@ def write_parquet(path: Path, table: dict[str, list[Any]]) -> None:
     if path.exists() and not path.is_file():
         raise StoreError(f"{path}: not a regular file, and Parquet needs one")
     kinds = {f"c{n}": _kind(column) for n, column in enumerate(table.values())}
-    rows = [dict(zip(kinds, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    rows = [dict(zip(kinds, map(_encodable, row), strict=True)) for row in zip(*table.values(), strict=True)]
     names = ", ".join(f"c{n} AS {_quoted(title)}" for n, title in enumerate(table))
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

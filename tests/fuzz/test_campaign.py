@@ -249,6 +249,8 @@ def test_a_corpus_is_merged_and_made_small(campaign: Path, binary: Binary, tmp_p
         (["--jobs", "none"], "--jobs"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--also", "absent"], "absent"),
+        (["--max-instructions", "1000"], "hello does not get to runtime.osinit: more than 1000 instructions"),
+        (["--max-instructions", "1000", "--jobs", "2"], "hello does not get to runtime.osinit: more than 1000 "),
     ],
 )
 def test_bad_usage_is_one_line(
@@ -266,6 +268,19 @@ def test_bad_usage_is_one_line(
     assert done.stderr.startswith("rt0: ")
     assert done.stderr.count("\n") == 1
     assert problem in done.stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_full_disk_is_one_line(tmp_path: Path, jobs: str) -> None:
+    """From any of the processes: which file has no room, and status 2.  A limit of 4 KiB a file stands for the disk."""
+    command = f"{Path(sys.executable).with_name('rt0')} fuzz --tier hostile --max-runs 2000 --jobs {jobs} --out ."
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 8; {command}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("rt0: --out: ")
+    assert done.stderr.endswith("file too large\n")
 
 
 def test_a_finding_whose_program_is_not_at_hand(campaign: Path, tmp_path: Path) -> None:
