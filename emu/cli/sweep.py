@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -87,7 +88,7 @@ def _parser() -> options.Parser:
     group.add_argument("--run", action="store_true", help="run to the end instead (the same as --until exit)")
     options.add_world(parser)
     options.add_output(parser)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV; - for standard output")
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="write the table as Parquet")
     group = parser.add_argument_group("how")
     group.add_argument("--jobs", type=_jobs, metavar="N", help="processes (default: one for each CPU)")
@@ -228,13 +229,17 @@ def _write(chosen: argparse.Namespace, plan: Plan, table: Table) -> None:
     if chosen.csv or chosen.parquet:
         columns = flat.columns(table.as_dicts(names), plan.knobs(), names)
         try:
-            if chosen.csv:
+            if str(chosen.csv) == output.STDOUT:
+                text = io.StringIO(newline="")
+                flat.write_rows(text, columns)
+                output.write_text(text.getvalue())
+            elif chosen.csv:
                 flat.write_csv(chosen.csv, columns)
             if chosen.parquet:
                 flat.write_parquet(chosen.parquet, columns)
         except OSError as error:
             raise UsageError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
-    if not chosen.quiet and chosen.json != output.STDOUT:
+    if not chosen.quiet and output.STDOUT not in (chosen.json, str(chosen.csv)):
         from emu.boot.values import BY_NAME
         from emu.report import sweep as report
 

@@ -46,19 +46,20 @@ def write_csv(path: Path, table: dict[str, list[Any]]) -> None:
     """Write *table* to *path*, whole or not at all; raises OSError.  A device or a pipe is written to as it is."""
     if path.exists() and not path.is_file():  # by the name as it is: that of a pipe behind /dev/fd is no path
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as special:
-            _write_rows(special, table)
+            write_rows(special, table)
         return
     path = path.resolve()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "x", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            _write_rows(file, table)
+            write_rows(file, table)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _write_rows(file: TextIO, table: dict[str, list[Any]]) -> None:
+def write_rows(file: TextIO, table: dict[str, list[Any]]) -> None:
+    """Write *table* as CSV to *file*."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table)
     writer.writerows(zip(*table.values(), strict=True))

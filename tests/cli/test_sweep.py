@@ -303,3 +303,14 @@ def test_answers_are_json_whatever_they_hold(tmp_path: Path, capsys: Capture) ->
 
     found = json.loads(capsys.readouterr().out, parse_constant=refused)
     assert found == [{"a": 1, "a_1": 2, "n": "nan", "b": "hex:00ff", "l": ["inf"], "m": {"2020-01-01": 3}}]
+
+
+def test_the_table_as_csv_on_standard_output(capsys: Capture, tmp_path: Path) -> None:
+    """``--csv -``: what the file would hold, and no table beside it."""
+    asked = ["sweep", HELLO, "--vary", "cpus=1,2", "--no-store", "--jobs", "1"]
+    assert main([*asked, "--csv", str(tmp_path / "x.csv"), "--quiet"]) == 0
+    capsys.readouterr()
+
+    assert main([*asked, "--csv", "-"]) == 0
+    assert capsys.readouterr().out == (tmp_path / "x.csv").read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
