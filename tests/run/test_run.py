@@ -159,7 +159,7 @@ def test_a_signal_says_that_the_reader_went_away(tmp_path: Path, call: str) -> N
         (["--cwd", "/nowhere", "BINARY"], "--cwd: '/nowhere' is no folder of the guest"),
         (["--cwd", "tmp", "BINARY"], "--cwd: 'tmp' is no folder of the guest"),
         (["--cwd", "/dev/null", "BINARY"], "--cwd: '/dev/null' is no folder of the guest"),
-        (["/nowhere/x"], "--strace: /nowhere/x: no such directory"),
+        (["/nowhere/x"], "/nowhere/x: no such file or directory"),
         (["--record", "/nowhere/x.json", "BINARY"], "--record: /nowhere/x.json: no such directory"),
         (["--strace", "/nowhere/x", "BINARY"], "--strace: /nowhere/x: no such directory"),
     ],
