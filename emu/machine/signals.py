@@ -44,6 +44,14 @@ FLOATING = (
 
 PRESENT, WRITE, FETCH = 1, 2, 16  # bits of a page fault's error code
 UNDEFINED_ON_PURPOSE = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff")  # UD2, UD1, UD0: illegal on every CPU
+PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(range(0x40, 0x50))
+# Intel SDM vol. 2, table A-2: opcodes that are none in 64-bit mode.
+GONE = frozenset(b"\x06\x07\x0e\x16\x17\x1e\x1f\x27\x2f\x37\x3f\x60\x61\x82\x9a\xce\xd4\xd6\xea")
+
+
+def is_illegal(code: bytes) -> bool:
+    """Say whether *code* begins with an instruction that no CPU executes in 64-bit mode."""
+    return code[:2] in UNDEFINED_ON_PURPOSE or next((byte for byte in code if byte not in PREFIXES), 0) in GONE
 
 
 def signalled(vector: int, addr: int, pc: int, code: bytes = b"", bus: bool = False) -> Outcome:
@@ -51,7 +59,7 @@ def signalled(vector: int, addr: int, pc: int, code: bytes = b"", bus: bool = Fa
 
     *addr* is what a page fault touched; *bus* says that it is SIGBUS.
     """
-    if vector == UNDEFINED and code[:2] not in UNDEFINED_ON_PURPOSE:
+    if vector == UNDEFINED and not is_illegal(code):
         shown = code[: lengths(code)[0]] if code else code
         return Outcome("unsupported", f"the engine cannot execute the instruction {shown.hex()} at {pc:#x}", pc)
     signal = abi.SIGBUS if bus else VECTOR_SIGNALS.get(vector)
