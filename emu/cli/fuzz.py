@@ -98,7 +98,8 @@ def _lines(summary: Summary, out: Path) -> list[str]:
     lines = [f"{runs} ({rate}), {numbers['edges']:,} blocks, {numbers['corpus']} inputs in {out / 'corpus'}"]
     width = max((len(found["name"]) for found in summary.findings), default=0)
     lines += [f"  {one['name']:<{width}}  {one['outcome']} in {one['function']}" for one in summary.findings]
-    lines.append(f"{len(summary.findings)} findings in {out / 'findings'}")
+    count = len(summary.findings)
+    lines.append(f"{count} finding{'s' if count != 1 else ''} in {out / 'findings'}")
     return lines
 
 
@@ -115,6 +116,10 @@ def _settings(chosen: Any) -> Settings:
 
     path = Path(chosen.binary) if chosen.binary else BUNDLED
     folder = Path(chosen.out)
+    if not chosen.out:
+        raise UsageError("--out: no folder is named")
+    if chosen.minimise and not chosen.merge and not (folder / "corpus").is_dir():
+        raise UsageError(f"--minimise: {folder}: no campaign is there")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: {folder}: not a directory")
     for merged in map(Path, chosen.merge):

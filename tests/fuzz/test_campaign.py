@@ -240,6 +240,8 @@ def test_a_corpus_is_merged_and_made_small(campaign: Path, binary: Binary, tmp_p
     ("arguments", "problem"),
     [
         (["--out", "summary.json"], "--out: summary.json: not a directory"),
+        (["--out", ""], "--out: no folder is named"),
+        (["--minimise", "--out", "none"], "--minimise: none: no campaign is there"),
         (["--from", "runtime.nowhere"], "--from or --until: "),
         (["--until", "runtime.nowhere"], "--from or --until: "),
         (["--merge", "absent"], "--merge: absent: no such directory"),
