@@ -60,6 +60,16 @@ def run_static(path: Path, world: World | None = None) -> tuple[Outcome, str]:
     return outcome, b"".join(data for _, data in machine.kernel.output).decode()
 
 
+def both(name: str, chained: bool) -> tuple[str, Machine]:
+    """What a program of tests/native prints natively, and a machine that has yet to run it."""
+    path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=("-static", "-O1", "-w"))
+    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
+    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
+    if chained:
+        machine.engine.chain_pages()
+    return there, machine
+
+
 @pytest.mark.parametrize("name", ["memory", "waiting", "signals"])
 def test_program_prints_what_it_prints_natively(native: Callable[..., Path], name: str) -> None:
     """Line by line: every call with its arguments and result, every byte read back, all that a handler can see."""
@@ -192,11 +202,7 @@ def test_touching_a_mapping_behind_its_file_s_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("chained", [False, True])
 def test_code_in_another_page_is_what_is_there(chained: bool) -> None:
     """However often the place was jumped to before, and with jumps between pages chained or not."""
-    path = compile_program(store.ROOT / "tests" / "native" / "moved.c", base=("-static", "-O1", "-w"))
-    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
-    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
-    if chained:
-        machine.engine.chain_pages()
+    there, machine = both("moved", chained)
 
     outcome = machine.run()
 
@@ -208,10 +214,7 @@ def test_code_in_another_page_is_what_is_there(chained: bool) -> None:
 
 def test_where_code_moves_often_jumps_are_not_chained() -> None:
     """Each move costs all translations; the program sees nothing of it."""
-    path = compile_program(store.ROOT / "tests" / "native" / "movesoften.c", base=("-static", "-O1", "-w"))
-    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
-    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
-    machine.engine.chain_pages()
+    there, machine = both("movesoften", chained=True)
     flushed = 0
 
     def forget() -> None:
@@ -230,10 +233,7 @@ def test_where_code_moves_often_jumps_are_not_chained() -> None:
 @pytest.mark.parametrize(("name", "last"), [("moved", "clone"), ("goneown", "exit_group")])
 def test_code_is_what_it_was_at_the_moment_of_a_snapshot(name: str, last: str) -> None:
     """With chains between pages: forwards and backwards over moments at which other code, or none, was mapped there."""
-    path = compile_program(store.ROOT / "tests" / "native" / f"{name}.c", base=("-static", "-O1", "-w"))
-    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
-    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
-    machine.engine.chain_pages()
+    there, machine = both(name, chained=True)
     telling = {NUMBERS[call] for call in ("mmap", "munmap", "write", last)}
     machine.before_call = lambda nr, _: nr in telling
     moments = []
@@ -256,11 +256,7 @@ def test_code_is_what_it_was_at_the_moment_of_a_snapshot(name: str, last: str) -
 @pytest.mark.parametrize("chained", [False, True])
 def test_code_that_is_written_and_run_by_turns(chained: bool) -> None:
     """What was written while the page could not be executed runs afterwards, in private and in shared memory."""
-    path = compile_program(store.ROOT / "tests" / "native" / "written.c", base=("-static", "-O1", "-w"))
-    there = subprocess.run([str(path)], check=True, capture_output=True, text=True).stdout
-    machine = Machine(Program(path.name, elf.parse(path.read_bytes())), host_world())  # type: ignore[arg-type]
-    if chained:
-        machine.engine.chain_pages()
+    there, machine = both("written", chained)
 
     outcome = machine.run()
 
