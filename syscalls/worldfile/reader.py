@@ -309,7 +309,7 @@ def _unknown(spelled: str) -> WorldError:
     normal = spelled.replace("_", "-")
     if normal in SECTIONS:
         return WorldError(spelled, "it is a table and has no value of its own", _members(normal))
-    known = [*KEYS, *(f"cpuid.{name}" for name in BY_NAME)]
+    known = [*KEYS, *SECTIONS, *(f"cpuid.{name}" for name in BY_NAME)]
     section = normal.partition(".")[0]
     allowed = _members(section) if section in SECTIONS else "the keys of a World"
     return WorldError(" ".join(spelled.split())[:60], f"unknown key{nearest(normal, known)}", allowed)
